@@ -1,0 +1,1 @@
+//! The log and the view store in this process, durable on disk (fjall).

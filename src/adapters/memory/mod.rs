@@ -1,0 +1,1 @@
+//! The log and the view store in memory, for tests and the simulation.

@@ -1,0 +1,9 @@
+//! The outside world: one folder per technology, and none of them knows another.
+
+pub mod embedded;
+pub mod memory;
+
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(feature = "redis")]
+pub mod redis;

@@ -1,0 +1,1 @@
+//! The view store on Redis (bb8-redis).

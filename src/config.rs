@@ -1,0 +1,233 @@
+//! The settings, as code sees them; every key stands, with its meaning, in `config/default.toml`.
+//!
+//! A value here has been checked: no part of Retell checks a setting again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The door.
+    pub http: HttpConfig,
+    /// The event log.
+    pub log: LogConfig,
+    /// The read models.
+    pub views: ViewsConfig,
+    /// This process among others.
+    pub node: NodeConfig,
+    /// The write loop.
+    pub write: WriteConfig,
+    /// The read loop.
+    pub read: ReadConfig,
+    /// Queries.
+    pub queries: QueriesConfig,
+    /// Replays.
+    pub replay: ReplayConfig,
+    /// What the process says about itself.
+    pub telemetry: TelemetryConfig,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Where the service listens.
+    pub listen: SocketAddr,
+    /// Put before every route.
+    pub base_path: String,
+    /// The longest body, in bytes.
+    pub body_bytes_max: usize,
+    /// How long a request may take.
+    #[serde(rename = "request_timeout_ms", deserialize_with = "millis")]
+    pub request_timeout: Duration,
+    /// How long requests may go on after a signal to stop.
+    #[serde(rename = "drain_timeout_ms", deserialize_with = "millis")]
+    pub drain_timeout: Duration,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// Which log.
+    pub url: String,
+    /// Partitions of a new log.
+    pub partitions: u32,
+    /// The longest record, in bytes.
+    pub record_bytes_max: usize,
+    /// What only Kafka has.
+    pub kafka: KafkaConfig,
+}
+
+/// `[log.kafka]`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KafkaConfig {
+    /// Replicas of a new topic, and the least of an existing one.
+    pub replication_factor: u32,
+    /// In-sync replicas that an append needs.
+    pub min_insync_replicas: u32,
+    /// How long the producer tries to deliver.
+    #[serde(rename = "message_timeout_ms", deserialize_with = "millis")]
+    pub message_timeout: Duration,
+    /// How long one request may take.
+    #[serde(rename = "socket_timeout_ms", deserialize_with = "millis")]
+    pub socket_timeout: Duration,
+    /// Memory of a reader's queue, in KiB.
+    pub queue_kib_max: u32,
+    /// Properties passed to librdkafka.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// `[views]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ViewsConfig {
+    /// Which store.
+    pub url: String,
+    /// The first part of every key.
+    pub namespace: String,
+    /// What only Redis has.
+    pub redis: RedisConfig,
+}
+
+/// `[views.redis]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RedisConfig {
+    /// Connections.
+    pub connections: u32,
+    /// How long to wait for a connection.
+    #[serde(rename = "connect_timeout_ms", deserialize_with = "millis")]
+    pub connect_timeout: Duration,
+    /// How long to wait for an answer.
+    #[serde(rename = "response_timeout_ms", deserialize_with = "millis")]
+    pub response_timeout: Duration,
+    /// Keys that one script may touch.
+    pub commit_keys_max: usize,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// The node's name.
+    pub id: String,
+    /// Where other nodes reach it.
+    pub address: String,
+}
+
+/// `[write]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WriteConfig {
+    /// Commands that may wait for one writer.
+    pub queue_len_max: usize,
+    /// Records of one partition in flight.
+    pub in_flight_max: usize,
+    /// Aggregates held in memory.
+    pub cached_aggregates_max: usize,
+    /// How long a decision may take.
+    #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
+    pub decide_timeout: Duration,
+    /// How long a record may be unsettled.
+    #[serde(rename = "settle_timeout_ms", deserialize_with = "millis")]
+    pub settle_timeout: Duration,
+    /// How often a command is decided.
+    pub attempts_max: u32,
+    /// How often an idle writer looks at the log's end.
+    #[serde(rename = "idle_check_interval_ms", deserialize_with = "millis")]
+    pub idle_check_interval: Duration,
+}
+
+/// `[read]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ReadConfig {
+    /// Records folded at once.
+    pub chunk_records_max: usize,
+    /// Bytes folded at once.
+    pub chunk_bytes_max: usize,
+    /// Views held in memory, per projection and partition.
+    pub cached_views_max: usize,
+    /// Projections that are not folded here.
+    pub paused: Vec<String>,
+}
+
+/// `[queries]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct QueriesConfig {
+    /// How long a query waits for its position.
+    #[serde(rename = "wait_default_ms", deserialize_with = "millis")]
+    pub wait_default: Duration,
+    /// The longest that it may ask for.
+    #[serde(rename = "wait_max_ms", deserialize_with = "millis")]
+    pub wait_max: Duration,
+}
+
+/// `[replay]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ReplayConfig {
+    /// Memory for views not yet written, in bytes.
+    pub memory_bytes_max: usize,
+    /// How long the previous generation is kept.
+    #[serde(rename = "keep_previous_ms", deserialize_with = "millis")]
+    pub keep_previous: Duration,
+    /// Keys removed at once when a generation is dropped.
+    pub drop_keys_max: usize,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TelemetryConfig {
+    /// What is logged.
+    pub filter: String,
+    /// How.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl std::fmt::Debug for KafkaConfig {
+    /// Without the properties: they may hold passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("replication_factor", &self.replication_factor)
+            .field("min_insync_replicas", &self.min_insync_replicas)
+            .field("message_timeout", &self.message_timeout)
+            .field("properties", &self.properties.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
+}

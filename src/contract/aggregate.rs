@@ -1,0 +1,66 @@
+//! The aggregate: a `cqrs_es::Aggregate` and what Retell must know beyond it.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Refusal;
+
+/// An aggregate of `cqrs-es` whose commands arrive as JSON and whose events are stored as JSON.
+///
+/// Commands and events are ordinary, externally tagged serde enums. On the wire a command is
+/// `{"type":"DepositMoney","amount":500}`; in the log an event is its tag and its content. The
+/// tag must equal `DomainEvent::event_type()`; a command whose event breaks this is answered 500
+/// and appends nothing.
+///
+/// `handle` decides: it calls `sink.write(event, self)` for each event, or returns an error, which
+/// is a refusal. It runs on a clone, perhaps more than once for one command (after a lost term),
+/// and within `write.decide_timeout_ms`. `apply` only assigns: it must not fail, log, or read a
+/// clock, because it is run again whenever the log is read.
+pub trait Aggregate:
+    cqrs_es::Aggregate<
+        Command: DeserializeOwned + JsonSchema + Send + 'static,
+        Event: JsonSchema + 'static,
+        Error: Send + Sync + 'static,
+        Services: 'static,
+    > + Clone
+    + 'static
+{
+    /// The schema of the state. Raise it when the state's fields or `apply` change: stored states
+    /// of another schema are rebuilt from the log instead of being read.
+    const SCHEMA: u32 = 1;
+
+    /// What a client is told when `handle` refuses.
+    fn refusal(error: &Self::Error) -> Refusal;
+
+    /// How older stored events become today's. See [`Upcaster`].
+    #[must_use]
+    fn upcasters() -> Vec<Upcaster> {
+        Vec::new()
+    }
+
+    /// The text whose hash chooses the partition of this id; `TYPE/ID` unless it is overridden.
+    ///
+    /// Aggregates that name the same text share a partition, hence an order. It can never be
+    /// changed for an id that has events.
+    #[must_use]
+    fn partition_by(_id: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+/// Turns the stored content of one event type from one schema into the next.
+///
+/// An event's schema is its `event_version()`, an integer from 1. An event type whose version is
+/// `3` needs upcasters from 1 and from 2; they are applied in turn until none fits.
+#[derive(Clone, Copy, Debug)]
+pub struct Upcaster {
+    /// The stored type of the event.
+    pub event_type: &'static str,
+    /// The schema it reads; the result has the next one.
+    pub from: u32,
+    /// The new content for the old one.
+    pub upcast: fn(Value) -> Value,
+}

@@ -1,0 +1,23 @@
+//! What a user of Retell writes, and the newtypes in which Retell speaks to them.
+//!
+//! An [`Aggregate`] decides, a [`Projection`] or a [`MergedProjection`] shows what was decided.
+//! All of it is pure: nothing here reads a clock, a file or a network, and nothing in this folder
+//! knows how events are stored beyond their stored form in [`crate::events`].
+
+mod aggregate;
+mod key;
+mod position;
+mod projection;
+mod recorded;
+mod refusal;
+mod time;
+mod version;
+
+pub use aggregate::{Aggregate, Upcaster};
+pub use key::{InvalidKey, InvalidName, KEY_LEN_MAX, Key, Name, Target};
+pub use position::{InvalidPosition, Offset, Partition, Position, Positions};
+pub use projection::{EventOf, MergedProjection, Projection, Source, Sources, View};
+pub use recorded::Recorded;
+pub use refusal::Refusal;
+pub use time::{InvalidTime, Time};
+pub use version::Version;

@@ -1,0 +1,138 @@
+//! Projections: pure folds from events to what readers see.
+
+use std::any::Any;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::events::{Decoded, StoredEvent, Undecodable, decode_any};
+
+use super::{Aggregate, Key, Recorded};
+
+/// The event type of an aggregate.
+pub type EventOf<A> = <A as cqrs_es::Aggregate>::Event;
+
+/// What a view must be: JSON with a schema. Every such type is a `View`.
+pub trait View: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static> View for T {}
+
+/// One view per aggregate, under the aggregate's id.
+///
+/// A projection is pure: it does no I/O and reads no clock, so that folding the log again gives
+/// the same views. A panic in `fold` parks that aggregate for this projection; all others go on.
+///
+/// ```
+/// # use retell::{Projection, Recorded};
+/// # use serde::{Serialize, Deserialize};
+/// #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
+/// struct LightView { id: String, switched: u32 }
+///
+/// struct Lights;
+///
+/// impl Projection for Lights {
+///     type Aggregate = Light;
+///     type View = LightView;
+///     const NAME: &'static str = "lights";
+///     const REVISION: u32 = 1;
+///
+///     fn fold(
+///         &self,
+///         view: Option<LightView>,
+///         _event: &LightEvent,
+///         recorded: &Recorded<'_>,
+///     ) -> Option<LightView> {
+///         let id = recorded.id().to_owned();
+///         let mut view = view.unwrap_or(LightView { id, switched: 0 });
+///         view.switched += 1;
+///         Some(view)
+///     }
+/// }
+/// ```
+pub trait Projection: Send + Sync + 'static {
+    /// The aggregate whose events are folded and whose id is the view's key.
+    type Aggregate: Aggregate;
+    /// What readers get, as JSON.
+    type View: View;
+    /// The name in URLs and in Redis: `[a-z][a-z0-9-]{0,62}`.
+    const NAME: &'static str;
+    /// Raise it when `fold` or the view changes: the views are then rebuilt beside the old ones.
+    const REVISION: u32;
+
+    /// The view after the event; `None` when there is no view (any more).
+    fn fold(
+        &self,
+        view: Option<Self::View>,
+        event: &EventOf<Self::Aggregate>,
+        recorded: &Recorded<'_>,
+    ) -> Option<Self::View>;
+}
+
+/// Views under any key, fed by any aggregate of any partition.
+///
+/// Each partition keeps its own part of a view; a query merges the parts. So `merge` must be
+/// associative and commutative, and `View::default()` must be its identity.
+pub trait MergedProjection: Send + Sync + 'static {
+    /// A part, and the merged whole.
+    type View: View + Default;
+    /// The name in URLs and in Redis: `[a-z][a-z0-9-]{0,62}`.
+    const NAME: &'static str;
+    /// Raise it when `keys`, `fold`, `merge` or the view changes.
+    const REVISION: u32;
+
+    /// The aggregates whose events are folded.
+    fn sources(&self) -> Sources;
+
+    /// The keys whose parts this event changes.
+    fn keys(&self, recorded: &Recorded<'_>) -> Vec<Key>;
+
+    /// The part under `key` after the event.
+    fn fold(&self, part: Self::View, key: &Key, recorded: &Recorded<'_>) -> Self::View;
+
+    /// Two parts in one.
+    fn merge(&self, left: Self::View, right: Self::View) -> Self::View;
+}
+
+/// The aggregates that a merged projection reads.
+///
+/// ```
+/// # use retell::{Sources, doc::Light};
+/// let sources = Sources::default().and::<Light>();
+/// assert_eq!(sources.iter().count(), 1);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+/// One aggregate type whose events a projection reads, and how they are decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The name of the aggregate type.
+    pub aggregate_type: &'static str,
+    pub(crate) decode: fn(&StoredEvent<'_>) -> Result<Decoded, Undecodable>,
+}
+
+impl Sources {
+    /// These sources and the events of `A`.
+    #[must_use]
+    pub fn and<A: Aggregate>(mut self) -> Self {
+        self.0.push(Source::of::<A>());
+        self
+    }
+
+    /// Each source.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+}
+
+impl Source {
+    /// The events of `A`.
+    #[must_use]
+    pub fn of<A: Aggregate>() -> Self {
+        Self { aggregate_type: A::TYPE, decode: decode_any::<A> }
+    }
+}
+
+/// An event of any type, as [`Recorded`] holds it.
+pub(crate) type AnyEvent = dyn Any + Send + Sync;

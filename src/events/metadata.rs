@@ -1,0 +1,151 @@
+//! What travels with a command into its record: its id, who sent it and what it belongs to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Prefixes of ids that Retell makes itself; clients may not invent them.
+const OWN_PREFIXES: [&str; 5] = ["cmd:", "policy:", "timer:", "inbox:", "process:"];
+
+/// The longest command id, in bytes: that of an Idempotency-Key.
+const COMMAND_ID_LEN_MAX: usize = 255;
+
+/// The id of a command: an Idempotency-Key verbatim, or one of ours, which has a prefix.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CommandId(Arc<str>);
+
+/// Why a text cannot be a client's command id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidCommandId {
+    /// It has no bytes, or too many.
+    #[error("must have 1 to {COMMAND_ID_LEN_MAX} characters, has {0}")]
+    Length(usize),
+    /// It has something else than visible ASCII characters.
+    #[error("must have visible ASCII characters only")]
+    Invisible,
+    /// It begins with a prefix of ours, and is no id that we gave.
+    #[error("begins with the reserved prefix `{0}`")]
+    Reserved(&'static str),
+}
+
+/// What a sender says about a command beside the command itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Metadata {
+    /// What the command belongs to.
+    pub correlation_id: Option<String>,
+    /// What caused it.
+    pub causation_id: Option<String>,
+    /// Who sent it, when requests are authenticated.
+    pub actor: Option<String>,
+    /// The W3C trace context of the request.
+    pub traceparent: Option<String>,
+}
+
+/// The first 16 bytes of SHA-256 over a command's JSON as received, in hex in the record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fingerprint([u8; 16]);
+
+impl CommandId {
+    /// The id of a command that came without one.
+    #[must_use]
+    pub fn generated(id: Uuid) -> Self {
+        Self(format!("cmd:{id}").into())
+    }
+
+    /// Checks an id that a client sent; one that we once gave is welcome back.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks.
+    pub fn from_client(text: &str) -> Result<Self, InvalidCommandId> {
+        if text.is_empty() || text.len() > COMMAND_ID_LEN_MAX {
+            return Err(InvalidCommandId::Length(text.len()));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidCommandId::Invisible);
+        }
+        for prefix in OWN_PREFIXES {
+            let Some(rest) = text.strip_prefix(prefix) else { continue };
+            let given = prefix == "cmd:" && is_given(rest);
+            if !given {
+                return Err(InvalidCommandId::Reserved(prefix));
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Fingerprint {
+    /// The fingerprint of a command's JSON as received.
+    #[must_use]
+    pub fn of(json: &[u8]) -> Self {
+        Self(first_16_bytes_of_sha256(json))
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+/// The first 16 bytes of SHA-256: enough to tell records apart, short enough to store.
+pub(crate) fn first_16_bytes_of_sha256(bytes: &[u8]) -> [u8; 16] {
+    let digest = Sha256::digest(bytes);
+    *digest.first_chunk().expect("SHA-256 has 32 bytes")
+}
+
+/// Two lower-case hex digits a byte.
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// A generated id as we print it: a UUIDv7 in lower case.
+fn is_given(text: &str) -> bool {
+    let version_7 = |id: &Uuid| id.get_version_num() == 7 && id.to_string() == text;
+    Uuid::try_parse(text).is_ok_and(|id| version_7(&id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_send_back_an_id_that_we_gave_but_invent_none() {
+        let given =
+            CommandId::generated(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001));
+        assert_eq!(CommandId::from_client(given.as_str()), Ok(given));
+        for text in ["cmd:1", "cmd:", "policy:x", "timer:2026", "inbox:a", "process:b"] {
+            assert!(CommandId::from_client(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_1_to_255_visible_characters() {
+        assert!(CommandId::from_client("order-7").is_ok());
+        assert_eq!(CommandId::from_client(""), Err(InvalidCommandId::Length(0)));
+        assert!(CommandId::from_client(&"x".repeat(255)).is_ok());
+        assert_eq!(CommandId::from_client(&"x".repeat(256)), Err(InvalidCommandId::Length(256)));
+        assert_eq!(CommandId::from_client("a b"), Err(InvalidCommandId::Invisible));
+        assert_eq!(CommandId::from_client("zoë"), Err(InvalidCommandId::Invisible));
+    }
+
+    #[test]
+    fn a_fingerprint_is_32_hex_digits() {
+        let text = Fingerprint::of(b"{}").to_string();
+        assert_eq!(text, "44136fa355b3678a1146ad16f7e8649e");
+    }
+}

@@ -1,0 +1,15 @@
+//! What happened: the domain events, and the form in which they are stored.
+//!
+//! Event names and fields are the storage format. A change is a new schema number, an upcaster
+//! and a stored sample in a test; an event is never edited in place.
+
+mod codec;
+mod metadata;
+mod record;
+mod tagged;
+
+pub use codec::{Decoded, Undecodable, Unencodable, decode, decode_any, encode};
+pub use metadata::{CommandId, Fingerprint, InvalidCommandId, Metadata};
+pub(crate) use metadata::{first_16_bytes_of_sha256, write_hex};
+pub use record::{AggregateRef, Claim, Commit, RECORD_VERSION, StoredEvent, Unreadable};
+pub use tagged::Tagged;

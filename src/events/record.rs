@@ -1,0 +1,203 @@
+//! The value of a record: a commit or a claim, as JSON, version 1.
+//!
+//! This is a storage format: a field's name and meaning never change, unknown fields are ignored,
+//! and a sample of every version ever written is decoded in the tests. Whether a record counts is
+//! not decided here but by its headers alone; see [`crate::log`].
+
+use std::borrow::Cow;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::contract::{Refusal, Time, Version};
+
+/// The version of the value that this binary writes, and the highest that it reads.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One command and all that it decided.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Commit<'a> {
+    /// The version of this format.
+    pub v: u32,
+    /// The aggregate that decided.
+    #[serde(borrow)]
+    pub aggregate: AggregateRef<'a>,
+    /// The version of the first event; the current version + 1 when there is none.
+    pub first_version: Version,
+    /// The type of the command.
+    #[serde(borrow)]
+    pub command: Cow<'a, str>,
+    /// The Idempotency-Key verbatim, or an id of our own with its prefix.
+    #[serde(borrow)]
+    pub command_id: Cow<'a, str>,
+    /// Hex of the first 16 bytes of SHA-256 over the command's JSON as received.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Cow<'a, str>>,
+    /// The writer's clock, never going back within an aggregate.
+    pub time: Time,
+    /// What the command belongs to.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<Cow<'a, str>>,
+    /// What caused the command.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Cow<'a, str>>,
+    /// Who sent the command.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Cow<'a, str>>,
+    /// The W3C trace context of the request.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Cow<'a, str>>,
+    /// What happened, in order; may be empty.
+    #[serde(borrow)]
+    pub events: Vec<StoredEvent<'a>>,
+    /// The refusal of a command with a repeatable id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
+}
+
+/// An aggregate in a record.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct AggregateRef<'a> {
+    /// The name of its type.
+    #[serde(borrow, rename = "type")]
+    pub aggregate_type: Cow<'a, str>,
+    /// Its id.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+}
+
+/// One event as it is stored.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct StoredEvent<'a> {
+    /// A UUIDv7.
+    pub id: Uuid,
+    /// The tag of the event's enum, equal to `event_type()`.
+    #[serde(borrow, rename = "type")]
+    pub event_type: Cow<'a, str>,
+    /// The `event_version()`, written as a string of decimal digits.
+    #[serde(serialize_with = "write_schema", deserialize_with = "read_schema")]
+    pub schema: u32,
+    /// The content of the event's enum.
+    #[serde(borrow, deserialize_with = "borrow_raw")]
+    pub data: Cow<'a, RawValue>,
+}
+
+/// A writer's claim to a partition.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Claim {
+    /// The version of this format.
+    pub v: u32,
+    /// New for every attempt, so that a writer knows its own.
+    pub claim_id: Uuid,
+    /// The node's name.
+    pub node: String,
+    /// New for every process, so that two with one name know each other apart.
+    pub instance: Uuid,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// The partition count that this log was made with.
+    pub partitions: u32,
+    /// The hash that spreads aggregates over partitions.
+    pub hash: String,
+    /// The writer's clock.
+    pub time: Time,
+}
+
+/// Why the value of a record that counts cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not the JSON of a record.
+    #[error("not a record: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It was written by a newer binary.
+    #[error("record version {0}, this binary reads up to {RECORD_VERSION}")]
+    Newer(u32),
+    /// Its key names another aggregate than its value.
+    #[error("the key names another aggregate than the value")]
+    KeyDiffers,
+}
+
+impl<'a> Commit<'a> {
+    /// Reads a value, after its version.
+    ///
+    /// # Errors
+    /// The value is no commit, or of a newer version.
+    pub fn decode(value: &'a [u8]) -> Result<Self, Unreadable> {
+        match serde_json::from_slice::<Self>(value) {
+            Ok(commit) if commit.v <= RECORD_VERSION => Ok(commit),
+            Ok(commit) => Err(Unreadable::Newer(commit.v)),
+            Err(error) => Err(newer_or(value, error)),
+        }
+    }
+
+    /// The value to store.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(512);
+        serde_json::to_writer(&mut value, self).expect("a commit has string keys only");
+        value
+    }
+
+    /// The aggregate's version after this commit.
+    #[must_use]
+    pub fn last_version(&self) -> Version {
+        Version(self.first_version.0.saturating_sub(1)).plus(self.events.len())
+    }
+}
+
+impl Claim {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// The value is no claim, or of a newer version.
+    pub fn decode(value: &[u8]) -> Result<Self, Unreadable> {
+        match serde_json::from_slice::<Self>(value) {
+            Ok(claim) if claim.v <= RECORD_VERSION => Ok(claim),
+            Ok(claim) => Err(Unreadable::Newer(claim.v)),
+            Err(error) => Err(newer_or(value, error)),
+        }
+    }
+
+    /// The value to store.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a claim has string keys only")
+    }
+}
+
+/// A newer version may have another shape; its number is what the reader must hear about.
+fn newer_or(value: &[u8], error: serde_json::Error) -> Unreadable {
+    #[derive(Deserialize)]
+    struct Head {
+        v: u32,
+    }
+    match serde_json::from_slice::<Head>(value) {
+        Ok(head) if head.v > RECORD_VERSION => Unreadable::Newer(head.v),
+        _ => Unreadable::Malformed(error),
+    }
+}
+
+fn borrow_raw<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Cow<'a, RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Cow::Borrowed)
+}
+
+/// A schema number is a string in JSON because `event_version()` is one.
+fn write_schema<S: Serializer>(schema: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(schema)
+}
+
+fn read_schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    schema_of(&text).ok_or_else(|| D::Error::custom("schema is no integer from 1"))
+}
+
+/// The number in an `event_version()`: a decimal integer from 1.
+#[must_use]
+pub(crate) fn schema_of(text: &str) -> Option<u32> {
+    let number: u32 = text.parse().ok()?;
+    (number > 0 && number.to_string() == text).then_some(number)
+}

@@ -1,0 +1,11 @@
+//! Event sourcing and CQRS on Kafka and Redis.
+
+pub mod contract;
+pub mod events;
+pub mod log;
+pub mod ports;
+
+pub mod adapters;
+pub mod config;
+
+pub use contract::*;

