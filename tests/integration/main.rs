@@ -1,1 +1,6 @@
-fn main() {}
+//! Everything that is tested from outside a module, in one binary: each one links librdkafka.
+//!
+//! Live tests need `RETELL_TEST_KAFKA` and `RETELL_TEST_REDIS`, which `make test` sets; without
+//! them they fail, they are never skipped.
+
+mod conformance;

@@ -1,0 +1,120 @@
+# What dev/kafka, dev/redis and dev/with-servers share: how a server process is started, found
+# again and signalled. Sourced, never run.
+#
+# A NODE is the folder of one server process: its settings, its data, its log, and either `pid`
+# or, where there is no native server but a container engine, `container` (a name).
+
+# Says what went wrong and ends the script.
+fail() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# wait_until SECONDS COMMAND...: asks again and again; false when the time is over.
+wait_until() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.03
+  done
+}
+
+port_is_free() {
+  ! (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# free_ports COUNT: the first of COUNT free ports in a row. They are taken at random, so that two
+# scripts at the same time do not pick the same ones, and below the range from which the system
+# takes ports for outgoing connections, so that nobody gets them before the server does.
+free_ports() {
+  local first port
+  while true; do
+    first=$((20000 + RANDOM % 12000))
+    for ((port = first; port < first + $1; port++)); do
+      port_is_free "$port" || continue 2
+    done
+    echo "$first"
+    return
+  done
+}
+
+engine_works() {
+  docker info >/dev/null 2>&1
+}
+
+# launch NODE COMMAND...: starts a native server that outlives this script. It gets a session of
+# its own, so that a Ctrl-C meant for a test does not reach it.
+launch() {
+  local node=$1
+  shift
+  setsid "$@" >>"$node/log" 2>&1 </dev/null &
+  echo $! >"$node/pid"
+}
+
+# launch_container NODE PORT DOCKER_RUN_ARGUMENTS...
+launch_container() {
+  local node=$1 name=retell-${0##*/}-$2
+  shift 2
+  echo "$name" >"$node/container"
+  # The host's network, so that a server has the same ports and settings as a native one.
+  docker run --detach --name "$name" --network host "$@" >>"$node/log"
+}
+
+is_running() {
+  local node=$1
+  if [[ -f $node/container ]]; then
+    [[ $(docker inspect --format '{{.State.Running}}' "$(<"$node/container")" 2>&1) == true ]]
+  else
+    # The system may have given the pid to somebody else since: a server of ours has its folder
+    # in its command line.
+    [[ -f $node/pid && $(ps -ww -o args= -p "$(<"$node/pid")") == *"$node"* ]]
+  fi
+}
+
+is_down() {
+  ! is_running "$1"
+}
+
+# signal NAME NODE...: to those that run.
+signal() {
+  local name=$1 node
+  shift
+  for node in "$@"; do
+    is_running "$node" || continue
+    if [[ -f $node/container ]]; then
+      docker kill --signal "$name" "$(<"$node/container")" >/dev/null
+    else
+      kill -s "$name" "$(<"$node/pid")"
+    fi
+  done
+}
+
+# Ends servers at once, as a crash does.
+kill_nodes() {
+  local node
+  signal KILL "$@"
+  for node in "$@"; do
+    wait_until 10 is_down "$node" || fail "$node does not end"
+  done
+}
+
+# Ends servers in order; what has not ended after ten seconds is killed.
+stop_nodes() {
+  local node
+  signal TERM "$@"
+  signal CONT "$@" # a paused process hears TERM only now
+  for node in "$@"; do
+    wait_until 10 is_down "$node" || kill_nodes "$node"
+  done
+}
+
+# remove DIR: kills every server in or below DIR and deletes DIR.
+remove() {
+  local dir=$1 file
+  while IFS= read -r file; do
+    kill_nodes "${file%/*}"
+    [[ $file == */pid ]] || docker rm --force --volumes "$(<"$file")" >/dev/null
+  done < <(find "$dir" -name pid -o -name container)
+  rm -rf "$dir"
+}
