@@ -7,5 +7,8 @@ pub mod ports;
 
 pub mod adapters;
 pub mod config;
+pub mod read;
+pub mod shutdown;
+pub mod write;
 
 pub use contract::*;
