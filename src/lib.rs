@@ -7,6 +7,7 @@ pub mod ports;
 
 pub mod adapters;
 pub mod config;
+pub mod gate;
 pub mod read;
 pub mod shutdown;
 pub mod write;
