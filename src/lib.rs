@@ -1,11 +1,17 @@
 //! Event sourcing and CQRS on Kafka and Redis.
 
 pub mod contract;
+
 pub mod events;
+
 pub mod log;
 pub mod ports;
 
 pub mod adapters;
 pub mod config;
+
+#[doc(hidden)]
+pub mod doc;
+pub mod test;
 
 pub use contract::*;
