@@ -2,7 +2,9 @@
 
 pub mod contract;
 
+pub mod commands;
 pub mod events;
+pub mod projections;
 
 pub mod log;
 pub mod ports;
