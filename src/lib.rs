@@ -1,7 +1,11 @@
 //! Event sourcing and CQRS on Kafka and Redis.
 
 pub mod contract;
+
+pub mod commands;
 pub mod events;
+pub mod projections;
+
 pub mod log;
 pub mod ports;
 
@@ -11,5 +15,9 @@ pub mod gate;
 pub mod read;
 pub mod shutdown;
 pub mod write;
+
+#[doc(hidden)]
+pub mod doc;
+pub mod test;
 
 pub use contract::*;
