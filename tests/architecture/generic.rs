@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ImplItemConst, Item, ItemMod, Lit, LitStr};
 
+use super::imports::module_of;
 use super::report::Violation;
 use super::tree::{Source, is_for_tests};
 
@@ -44,8 +45,9 @@ fn names_in(source: &Source) -> Vec<String> {
 }
 
 fn is_generic(path: &str) -> bool {
-    let below = |part: &&str| path.strip_prefix("src/").is_some_and(|rest| rest.starts_with(*part));
-    path.ends_with(".rs") && GENERIC.iter().any(|part| below(part))
+    path.ends_with(".rs")
+        && path.starts_with("src/")
+        && module_of(path).first().is_some_and(|top| GENERIC.contains(&top.as_str()))
 }
 
 struct Constants(Vec<String>);
