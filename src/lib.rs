@@ -10,7 +10,12 @@ pub mod log;
 pub mod ports;
 
 pub mod adapters;
+pub mod app;
 pub mod config;
+pub mod gate;
+pub mod read;
+pub mod shutdown;
+pub mod write;
 
 #[doc(hidden)]
 pub mod doc;
