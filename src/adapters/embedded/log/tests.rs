@@ -160,6 +160,28 @@ async fn a_waiting_reader_is_woken_when_a_record_has_landed() {
 }
 
 #[tokio::test]
+async fn two_appenders_of_one_partition_are_told_their_own_offsets() {
+    let rig = Rig::new();
+    let log = rig.open();
+    let open = async || log.appender(P0).await.expect("an appender");
+    let mut appenders = [open().await, open().await];
+    for n in 0..20 {
+        let appender = &mut appenders[usize::from(n % 2 == 1)];
+        append(&mut **appender, n).expect("taken");
+    }
+    for (first, appender) in (0..).zip(&mut appenders) {
+        let mut reports = Vec::new();
+        while reports.len() < 10 {
+            appender.settled(&mut reports).await;
+        }
+        let landed =
+            |n| Report::Landed { first: SendNumber(n), count: 1, offset: Offset(2 * n + first) };
+        assert_eq!(reports, (0..10).map(landed).collect::<Vec<_>>());
+    }
+    (0..).zip(&read_all(&log, P0, 9).await).for_each(|(n, record)| assert_is(record, n));
+}
+
+#[tokio::test]
 async fn an_offset_is_found_by_time() {
     let rig = Rig::new();
     let log = rig.open();
