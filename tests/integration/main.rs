@@ -4,3 +4,7 @@
 //! them they fail, they are never skipped.
 
 mod conformance;
+mod properties;
+mod samples;
+mod scenarios;
+mod support;

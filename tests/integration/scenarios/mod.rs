@@ -1,0 +1,3 @@
+//! What a user sees, end to end.
+
+mod write_loop;

@@ -1,0 +1,4 @@
+//! What the tests share: parts of an application, put together for a test.
+
+pub(crate) mod slow;
+pub(crate) mod writers;
