@@ -7,6 +7,8 @@ pub mod ports;
 
 pub mod adapters;
 pub mod config;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod read;
 pub mod shutdown;
 pub mod write;
