@@ -36,6 +36,10 @@ pub trait ViewStore: Send + Sync + 'static {
     /// [`StoreError::Settings`] lists what is wrong; waiting does not help.
     async fn check(&self) -> Result<(), StoreError>;
 
+    /// The most keys that the changes of one commit may touch. A space that somebody reads is
+    /// changed by one commit at a time, so whoever has more must fold less at once.
+    fn keys_max(&self) -> usize;
+
     /// The only write: applies all changes and sets the state to `new`, if it is `expected`.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub struct ProjectionInfo {
     /// The JSON Schema of its views.
     #[serde(skip)]
     pub schema: Value,
+    /// Whether this node does not fold it, by `read.paused`.
+    pub paused: bool,
     /// Where each partition of the live generation stands.
     pub partitions: Vec<LaneStatus>,
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
 use crate::events::{CommandId, Metadata};
+use crate::gate::Gate;
 use crate::ports::{EventLog, Ids};
 use crate::shutdown::Shutdown;
 
@@ -42,6 +43,8 @@ struct Lane {
 pub struct WriteParts {
     /// The log.
     pub log: Arc<dyn EventLog>,
+    /// Opens when the log may be written.
+    pub gate: Gate,
     /// The aggregate types.
     pub kinds: Kinds,
     /// Where new ids come from.
@@ -68,8 +71,8 @@ pub struct SendOptions {
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
     pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
-        let WriteParts { log, kinds, ids, identity, config, request_timeout } = parts;
-        let shared = Arc::new(Shared { log, kinds, ids, identity, config });
+        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout } = parts;
+        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config });
         let start = |partition: Partition| {
             let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
             let status = StatusCell::default();

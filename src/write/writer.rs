@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::config::WriteConfig;
 use crate::contract::{Offset, Partition};
 use crate::events::Claim;
+use crate::gate::Gate;
 use crate::log::{Term, Tracker};
 use crate::ports::{EventLog, Ids, LogError};
 use crate::shutdown::Shutdown;
@@ -44,6 +45,7 @@ pub struct Identity {
 /// What all writers of a process share.
 pub(super) struct Shared {
     pub(super) log: Arc<dyn EventLog>,
+    pub(super) gate: Gate,
     pub(super) kinds: Kinds,
     pub(super) ids: Ids,
     pub(super) identity: Identity,
@@ -136,6 +138,12 @@ impl Writer {
     }
 
     async fn serve(&mut self, shutdown: &Shutdown) -> Stop {
+        self.publish(Ownership::Waiting { reason: "it is being checked".to_owned() });
+        let gate = self.shared.gate.clone();
+        tokio::select! {
+            () = gate.opened() => {}
+            () = shutdown.requested() => return Stop::Shutdown,
+        }
         loop {
             let claimed = tokio::select! {
                 claimed = self.claim() => claimed,

@@ -1,0 +1,11 @@
+//! What may happen: the shipped aggregates, one file each, and the only list of them.
+//!
+//! An aggregate decides and does nothing else: no file here reads a clock, a file or a network.
+
+mod account;
+mod message;
+
+pub use account::{
+    Account, AccountCommand, AccountError, AccountStatus, BALANCE_MAX, OWNER_LEN_MAX,
+};
+pub use message::{Message, MessageCommand, MessageError, MessageStatus, TEXT_CHARS_MAX};
