@@ -9,9 +9,11 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures_util::FutureExt;
 use serde::Serialize;
 
 use crate::contract::Partition;
+use crate::gate::{Gate, GateState};
 use crate::read::{LaneState, ProjectionInfo};
 use crate::write::{Ownership, WriterStatus};
 
@@ -63,22 +65,43 @@ impl Door {
     }
 
     async fn probe_log(&self) -> Option<Reason> {
-        let detail = match tokio::time::timeout(PROBE_TIMEOUT, self.log.end(Partition(0))).await {
-            Ok(Ok(_)) => return None,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the log does not answer within {PROBE_TIMEOUT:?}"),
-        };
-        Some(Reason { code: "log_unavailable", detail })
+        if let Some(reason) = closed(&self.log_gate, "log_unavailable", "log_refused") {
+            return Some(reason);
+        }
+        let end = self.log.end(Partition(0)).map(|end| end.map(drop).map_err(|e| e.to_string()));
+        probed("log_unavailable", "the log", end).await
     }
 
     async fn probe_store(&self) -> Option<Reason> {
-        let detail = match tokio::time::timeout(PROBE_TIMEOUT, self.store.check()).await {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the view store does not answer within {PROBE_TIMEOUT:?}"),
-        };
-        Some(Reason { code: "views_unavailable", detail })
+        if let Some(reason) = closed(&self.store_gate, "views_unavailable", "views_refused") {
+            return Some(reason);
+        }
+        let check = self.store.check().map(|check| check.map_err(|error| error.to_string()));
+        probed("views_unavailable", "the view store", check).await
     }
+}
+
+/// Why a port may not be used, if it may not.
+fn closed(gate: &Gate, waiting: &'static str, refused: &'static str) -> Option<Reason> {
+    match gate.state() {
+        GateState::Open => None,
+        GateState::Waiting(detail) => Some(Reason { code: waiting, detail }),
+        GateState::Refused(detail) => Some(Reason { code: refused, detail }),
+    }
+}
+
+/// Why a port that may be used does not answer, if it does not.
+async fn probed(
+    code: &'static str,
+    port: &'static str,
+    answer: impl Future<Output = Result<(), String>>,
+) -> Option<Reason> {
+    let detail = match tokio::time::timeout(PROBE_TIMEOUT, answer).await {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error,
+        Err(_) => format!("{port} does not answer within {PROBE_TIMEOUT:?}"),
+    };
+    Some(Reason { code, detail })
 }
 
 fn of_writers(writers: &[WriterStatus]) -> Vec<Reason> {
@@ -93,6 +116,9 @@ fn of_writers(writers: &[WriterStatus]) -> Vec<Reason> {
 }
 
 fn of_projection(info: &ProjectionInfo) -> Vec<Reason> {
+    if info.paused {
+        return Vec::new(); // its views stay as they are because somebody wants it so
+    }
     if info.generation.is_none() {
         let detail = format!("{}: no generation is live yet", info.name);
         return vec![Reason { code: "no_live_generation", detail }];

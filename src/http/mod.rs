@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::config::{HttpConfig, QueriesConfig};
 use crate::contract::Time;
+use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
 use crate::read::{Replays, Views};
 use crate::write::Commands;
@@ -47,6 +48,10 @@ pub struct Door {
     pub log: Arc<dyn EventLog>,
     /// Asked whether it answers only.
     pub store: Arc<dyn ViewStore>,
+    /// Whether the log may be used.
+    pub log_gate: Gate,
+    /// Whether the view store may be used.
+    pub store_gate: Gate,
     /// The settings of requests.
     pub http: HttpConfig,
     /// The settings of queries.

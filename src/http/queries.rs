@@ -129,6 +129,7 @@ impl From<ProjectionInfo> for Item {
         let lanes = || info.partitions.iter();
         let worst = lanes().map(|lane| severity(&lane.state)).max();
         let state = match (info.generation, worst) {
+            _ if info.paused => "paused",
             (Some(_), Some((_, name))) => name,
             (Some(_), None) => "following",
             (None, _) => "building",
