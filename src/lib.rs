@@ -10,6 +10,7 @@ pub mod log;
 pub mod ports;
 
 pub mod adapters;
+pub mod app;
 pub mod config;
 pub mod gate;
 #[cfg(feature = "http")]

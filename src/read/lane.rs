@@ -15,8 +15,9 @@ use tokio::time::sleep;
 use crate::config::ReadConfig;
 use crate::contract::{Key, Offset, Position, Source, Time};
 use crate::log::Tracker;
-use crate::ports::{Change, Commit, EventLog, LogError, LogRecord, Space, SpaceState};
-use crate::ports::{StoreError, ViewStore};
+use crate::ports::{
+    Change, Commit, EventLog, Ids, LogError, LogRecord, Space, SpaceState, StoreError, ViewStore,
+};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
@@ -50,6 +51,7 @@ pub(super) struct LaneParts {
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) feed: Feed,
     pub(super) origin: Origin,
+    pub(super) ids: Ids,
     pub(super) space: Space,
     pub(super) config: ReadConfig,
     /// Bytes of views that a lane may hold while it builds.
@@ -238,7 +240,9 @@ impl Lane {
     async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
         let partition = self.parts.space.partition;
         let following = self.build_until.is_none();
-        let keys_max = if following { self.parts.store.keys_max() } else { usize::MAX };
+        // A view that is new takes two changes: itself, and its place in the index.
+        let live_max = self.parts.store.changes_max() / 2;
+        let keys_max = if following { live_max } else { usize::MAX };
         while !records.is_empty() {
             let position = |record: &LogRecord| Position { partition, offset: record.offset };
             let steps = Steps::of(
@@ -337,10 +341,11 @@ impl Lane {
     async fn flush(&mut self) -> Result<(), Halt> {
         let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
         let changes = self.take_changes();
-        let mut pieces = changes.chunks(self.parts.store.keys_max()).peekable();
+        let flushing = SpaceState::Flushing(self.parts.ids.next());
+        let mut pieces = changes.chunks(self.parts.store.changes_max()).peekable();
         while let Some(piece) = pieces.next() {
             if pieces.peek().is_some() {
-                self.commit_as(SpaceState::Flushing, piece).await?;
+                self.commit_as(flushing.clone(), piece).await?;
             } else {
                 self.commit_as(SpaceState::At(checkpoint), piece).await?;
             }

@@ -81,7 +81,8 @@ impl<'r> Steps<'r> {
                 let position = position(record);
                 match steps.read(projection, sources, parked, record, position) {
                     Reading::Step(step) => {
-                        if limits.exceeded_by(&mut keys, &step) && !steps.steps.is_empty() {
+                        let parked = steps.parked.len();
+                        if limits.exceeded_by(&mut keys, &step, parked) && !steps.steps.is_empty() {
                             break;
                         }
                         steps.steps.push(step);
@@ -130,7 +131,7 @@ impl<'r> Steps<'r> {
 
 impl Limits {
     /// Whether the step touches too many keys together with those before it.
-    fn exceeded_by(&self, keys: &mut HashSet<String>, step: &Step<'_>) -> bool {
+    fn exceeded_by(&self, keys: &mut HashSet<String>, step: &Step<'_>, parked: usize) -> bool {
         if self.keys_max == usize::MAX {
             return false;
         }
@@ -139,7 +140,7 @@ impl Limits {
                 keys.insert(key.to_owned());
             }
         }
-        keys.len() > self.keys_max
+        keys.len() + parked > self.keys_max
     }
 }
 

@@ -348,6 +348,7 @@ impl Supervisor {
             store: shared.store.clone(),
             feed: shared.feeds[at].clone(),
             origin: shared.origins[at].clone(),
+            ids: shared.ids.clone(),
             space: Space::new(self.projection.name().as_str(), generation, partition),
             config: shared.read.clone(),
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),

@@ -29,29 +29,30 @@ impl Writer {
     }
 
     fn take_commit(&mut self, record: &LogRecord) {
+        let commit = Commit::decode(&record.value);
+        if let Some(pending) = commit.as_ref().ok().and_then(|commit| self.own(record, commit)) {
+            return self.settle(pending, record.offset);
+        }
+        if matches!(record.stamp, Stamp::Commit { term, .. } if self.reigns_in(term)) {
+            self.intruded = true;
+            self.alarm(record.offset, "a stranger's record has the writer's term and number");
+        }
         let Some(target) = record.key.as_ref().and_then(|key| Target::parse(key).ok()) else {
             return self.alarm(record.offset, "a commit that counts has no aggregate as its key");
         };
-        let commit = match Commit::decode(&record.value) {
-            Ok(commit) if commit.is_of(&target) => commit,
-            Ok(_) => return self.hold_back(target, record.offset, "its key names another one"),
-            Err(error) => return self.hold_back(target, record.offset, &error.to_string()),
-        };
-        match self.own(record, &commit) {
-            Some(pending) => self.settle(pending, record.offset),
-            None => self.fold_commit(target, record.offset, &commit),
+        match commit {
+            Ok(commit) if commit.is_of(&target) => {
+                self.fold_commit(target, record.offset, &commit);
+            }
+            Ok(_) => self.hold_back(target, record.offset, "its key names another one"),
+            Err(error) => self.hold_back(target, record.offset, &error.to_string()),
         }
     }
 
     /// The commit in flight whose record this is.
     fn own(&mut self, record: &LogRecord, commit: &Commit<'_>) -> Option<Pending> {
         let Stamp::Commit { term, chain } = record.stamp else { return None };
-        let own = self.in_flight.pop_counted(term, chain, &commit.command_id);
-        if own.is_none() && self.reigns_in(term) {
-            self.intruded = true;
-            self.alarm(record.offset, "a stranger's record has the writer's term and number");
-        }
-        own
+        self.in_flight.pop_counted(term, chain, &commit.command_id)
     }
 
     /// Folds a commit that somebody else wrote, or this writer in an earlier life.

@@ -75,6 +75,7 @@ impl Writer {
     ) -> Result<(), End> {
         let deadline = Instant::now() + self.shared.config.settle_timeout;
         let read = timeout_at(deadline, self.fold_gap(reign.term, reign.horizon, until)).await;
+        self.publish_numbers();
         reign.settled = self.in_flight.front().map_or(reign.next_send, |oldest| oldest.send);
         if self.tracker.fold().term > reign.term {
             return Err(End::Deposed);

@@ -162,6 +162,7 @@ impl Writer {
                 }
                 Ok(Claimed::ByAnother) => {
                     self.note_deposed();
+                    self.reject_undecided();
                     if let Some(stop) = self.follow(shutdown).await {
                         return stop;
                     }
@@ -240,6 +241,15 @@ impl Writer {
 
     async fn turn_away(&mut self, shutdown: &Shutdown) {
         shutdown.requested().await;
+    }
+
+    /// Turns away what the ended term left undecided: a newer claim counts, so it never will.
+    fn reject_undecided(&mut self) {
+        let detail = self.status.get().ownership.to_string();
+        for ticket in self.again.drain(..) {
+            let detail = detail.clone();
+            ticket.fail(Failure::NoOwner { partition: self.partition.0, detail });
+        }
     }
 
     fn reject_waiting(&mut self) {

@@ -6,3 +6,5 @@
 mod conformance;
 mod properties;
 mod samples;
+mod scenarios;
+mod support;
