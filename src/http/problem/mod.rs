@@ -142,6 +142,9 @@ fn query_in_public(error: &QueryError) -> String {
             "the view store's settings are wrong".to_owned()
         }
         QueryError::Store(StoreError::Torn { .. }) => "the views are being rebuilt".to_owned(),
+        QueryError::Store(StoreError::Invalid(_)) => {
+            "an internal error; it is in the log under this request id".to_owned()
+        }
         QueryError::Behind(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
