@@ -13,6 +13,8 @@ pub mod adapters;
 pub mod app;
 pub mod config;
 pub mod gate;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod read;
 pub mod shutdown;
 pub mod write;

@@ -1,4 +1,5 @@
 //! What the tests share: parts of an application, put together for a test.
 
+pub(crate) mod shipped;
 pub(crate) mod slow;
 pub(crate) mod writers;
