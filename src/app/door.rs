@@ -16,7 +16,6 @@ const READY_INTERVAL: Duration = Duration::from_millis(10);
 
 impl App {
     /// The routes of Retell, to merge with others and to put layers around.
-    #[must_use]
     pub fn router(&self) -> Router {
         http::router(self.door())
     }
