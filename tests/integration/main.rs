@@ -4,3 +4,4 @@
 //! them they fail, they are never skipped.
 
 mod conformance;
+mod support;

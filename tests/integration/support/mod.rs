@@ -1,0 +1,3 @@
+//! What tests of several folders share.
+
+pub(crate) mod redis;
