@@ -71,6 +71,15 @@ impl App {
         AppBuilder::new(config)
     }
 
+    /// An application in memory, for tests and examples: nothing is left when it ends.
+    #[must_use]
+    pub fn ephemeral() -> AppBuilder {
+        let mut config = Config::defaults();
+        "memory:".clone_into(&mut config.log.url);
+        "memory:".clone_into(&mut config.views.url);
+        AppBuilder::new(config)
+    }
+
     /// Sends commands.
     #[must_use]
     pub const fn commands(&self) -> &Commands {

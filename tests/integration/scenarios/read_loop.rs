@@ -122,7 +122,8 @@ async fn an_emptied_store_heals_from_the_log() {
     let key = Key::new("ann").expect("key");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
-        let answer = app.0.views().get("accounts", &key, &Positions::default(), Duration::ZERO).await;
+        let answer =
+            app.0.views().get("accounts", &key, &Positions::default(), Duration::ZERO).await;
         match answer {
             Ok(found) => {
                 assert!(found.view.windows(11).any(|part| part == b"\"balance\":7"));

@@ -7,7 +7,7 @@ use retell::app::App;
 use retell::commands::{Account, AccountCommand, Message, MessageCommand};
 use retell::config::Config;
 use retell::ports::{EventLog, ViewStore};
-use retell::projections::{AccountTotals, AccountView, Accounts, Messages};
+use retell::projections::{AccountView, Accounts};
 use retell::read::{ReplayState, ReplayStatus};
 use retell::write::{Done, SendOptions};
 use retell::{Key, Positions};
@@ -29,22 +29,14 @@ impl Shipped {
         store: Arc<dyn ViewStore>,
         config: Config,
     ) -> Self {
-        let app = App::builder(config)
-            .log(log)
-            .store(store)
-            .aggregate::<Account>(())
-            .aggregate::<Message>(())
-            .projection(Accounts)
-            .projection(Messages)
-            .merged(AccountTotals)
-            .build()
-            .await;
+        let app = App::builder(config).log(log).store(store).shipped().build().await;
         Self(app.expect("the shipped application"))
     }
 
     /// Sends a command, again and again while the service says that nothing was done.
     pub(crate) async fn account(&self, id: &str, command: AccountCommand) -> Done {
-        let send = || self.0.commands().send::<Account>(id, command.clone(), SendOptions::default());
+        let send =
+            || self.0.commands().send::<Account>(id, command.clone(), SendOptions::default());
         let sending = async {
             loop {
                 match send().await {

@@ -75,10 +75,14 @@ async fn land(log: &EmbeddedLog, partition: Partition, numbers: std::ops::Range<
         appender.settled(&mut reports).await;
         for report in reports {
             assert_eq!(report.first().0, landed, "in order");
-            let Report::Landed { count, .. } = report else { unreachable!("{report:?}") };
-            landed += count;
+            landed += landed_len(&report);
         }
     }
+}
+
+fn landed_len(report: &Report) -> u64 {
+    let Report::Landed { count, .. } = report else { unreachable!("{report:?}") };
+    *count
 }
 
 async fn read_all(log: &EmbeddedLog, partition: Partition, records_max: usize) -> Vec<LogRecord> {
@@ -157,6 +161,28 @@ async fn a_waiting_reader_is_woken_when_a_record_has_landed() {
     assert!(reader.next(9, 999).await.expect("a chunk").at_end);
     let (chunk, ()) = tokio::join!(reader.next(9, 999), land(&log, P0, 0..1));
     assert_is(&chunk.expect("a chunk").records[0], 0);
+}
+
+#[tokio::test]
+async fn two_appenders_of_one_partition_are_told_their_own_offsets() {
+    let rig = Rig::new();
+    let log = rig.open();
+    let open = async || log.appender(P0).await.expect("an appender");
+    let mut appenders = [open().await, open().await];
+    for n in 0..20 {
+        let appender = &mut appenders[usize::from(n % 2 == 1)];
+        append(&mut **appender, n).expect("taken");
+    }
+    for (first, appender) in (0..).zip(&mut appenders) {
+        let mut reports = Vec::new();
+        while reports.iter().map(landed_len).sum::<u64>() < 10 {
+            appender.settled(&mut reports).await;
+        }
+        let landed =
+            |n| Report::Landed { first: SendNumber(n), count: 1, offset: Offset(2 * n + first) };
+        assert_eq!(reports, (0..10).map(landed).collect::<Vec<_>>());
+    }
+    (0..).zip(&read_all(&log, P0, 9).await).for_each(|(n, record)| assert_is(record, n));
 }
 
 #[tokio::test]
