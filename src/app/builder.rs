@@ -125,12 +125,13 @@ impl AppBuilder {
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
+        let (identity, started_at) = (identity(&config.node, &ids), ids.now());
         let parts = WriteParts {
             log: log.clone(),
             gate: log_gate.clone(),
             kinds,
             ids: ids.clone(),
-            identity: identity(&config.node, &ids),
+            identity: identity.clone(),
             config: config.write.clone(),
             request_timeout: config.http.request_timeout,
         };
@@ -146,7 +147,20 @@ impl AppBuilder {
             replay: config.replay.clone(),
         };
         let (views, replays) = read::start(parts, &stop, &mut tasks);
-        Ok(App { config, commands, views, replays, log, store, log_gate, store_gate, stop, tasks })
+        Ok(App {
+            config,
+            commands,
+            views,
+            replays,
+            log,
+            store,
+            log_gate,
+            store_gate,
+            identity,
+            started_at,
+            stop,
+            tasks,
+        })
     }
 
     fn name(&mut self, name: &'static str) -> Option<Name> {

@@ -3,6 +3,8 @@
 //! The shipped service is one user of the public builder; see [`App::builder`].
 
 mod builder;
+#[cfg(feature = "http")]
+mod door;
 mod keeper;
 mod open;
 
@@ -13,12 +15,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::contract::{Key, Positions, Projection};
+use crate::contract::{Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
 use crate::read::{QueryError, Replays, Views};
 use crate::shutdown::Shutdown;
-use crate::write::Commands;
+use crate::write::{Commands, Identity};
 
 pub use builder::AppBuilder;
 pub use open::{open_log, open_views};
@@ -33,6 +35,8 @@ pub struct App {
     store: Arc<dyn ViewStore>,
     log_gate: Gate,
     store_gate: Gate,
+    identity: Identity,
+    started_at: Time,
     /// Ends the loops, after the door is closed.
     stop: Shutdown,
     tasks: JoinSet<()>,

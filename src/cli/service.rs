@@ -189,7 +189,8 @@ fn parse(url: &str) -> anyhow::Result<Url> {
     let wrong = |why: String| Usage(format!("`{url}` is no address of a service: {why}"));
     let mut parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
     if parsed.scheme() != "http" {
-        let why = "it must begin with http://; a proxy in front may speak TLS, this client does not";
+        let why =
+            "it must begin with http://; a proxy in front may speak TLS, this client does not";
         return Err(wrong(why.to_owned()).into());
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {

@@ -112,8 +112,7 @@ fn show_projection(text: &mut String, projection: &Projection) {
     let Projection { name, revision, state, generation, lag, parked } = projection;
     let generation = generation.as_deref().unwrap_or("-");
     let [lag, parked] = [*lag, *parked].map(|n| HumanCount(n).to_string());
-    let line = format_args!(
-        "{name:<20}  {revision:>8}  {state:<10}  {lag:>9}  {parked:>8}  {generation}"
-    );
+    let line =
+        format_args!("{name:<20}  {revision:>8}  {state:<10}  {lag:>9}  {parked:>8}  {generation}");
     writeln!(text, "{line}").expect("a string takes everything");
 }

@@ -96,10 +96,15 @@ fn refused(answer: &Answer) -> Attempt {
             let (status, code, detail) = (problem.status, problem.code, problem.detail);
             Failed { status: Some(status), code, detail }
         }
-        error => Failed { status: Some(answer.status.as_u16()), ..Failed::without_answer("stranger", &error) },
+        error => Failed {
+            status: Some(answer.status.as_u16()),
+            ..Failed::without_answer("stranger", &error)
+        },
     };
     match answer.retry_after() {
-        Some(delay) if answer.status == StatusCode::SERVICE_UNAVAILABLE && delay <= RETRY_AFTER_MAX => {
+        Some(delay)
+            if answer.status == StatusCode::SERVICE_UNAVAILABLE && delay <= RETRY_AFTER_MAX =>
+        {
             Attempt::Again(delay, failed)
         }
         _ => Attempt::Failed(failed),

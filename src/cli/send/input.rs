@@ -92,18 +92,14 @@ pub(super) fn read(input: impl io::Read + Send + 'static) -> Lines {
 }
 
 /// The next line that is not empty.
-fn next(
-    input: &mut impl BufRead,
-    number: &mut u64,
-    counted: &AtomicU64,
-) -> Option<Read> {
+fn next(input: &mut impl BufRead, number: &mut u64, counted: &AtomicU64) -> Option<Read> {
     let mut line = Vec::new();
     loop {
         line.clear();
         *number += 1;
         let bad = |detail: String| BadLine { number: *number, detail };
         let limit = LINE_LEN_MAX as u64 + 1;
-        match input.by_ref().take(limit).read_until(b'\n', &mut line) {
+        match io::Read::take(&mut *input, limit).read_until(b'\n', &mut line) {
             Ok(0) => return None,
             Ok(len) => counted.fetch_add(len as u64, Ordering::Relaxed),
             Err(error) => return Some(Err(bad(format!("the input cannot be read: {error}")))),
@@ -147,6 +143,8 @@ fn without_place(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     async fn all(input: &str) -> Vec<Read> {

@@ -97,8 +97,11 @@ impl Report {
         }
         let Summary { done, failed, retries, interrupted, unsent } = summary;
         let rate = HumanCount(self.rate(*done));
-        let (done, failed, retries) = (HumanCount(*done), HumanCount(*failed), HumanCount(*retries));
-        say(&format!("{done} done, {failed} failed, {retries} sent again, {seconds:.1} s, {rate}/s"))?;
+        let (done, failed, retries) =
+            (HumanCount(*done), HumanCount(*failed), HumanCount(*retries));
+        say(&format!(
+            "{done} done, {failed} failed, {retries} sent again, {seconds:.1} s, {rate}/s"
+        ))?;
         if *interrupted {
             say(&format!("broken off; {unsent} lines were read and not sent, the rest not read"))?;
         }

@@ -82,7 +82,8 @@ async fn send_all(fake: &Fake, all: Vec<Result<Line, BadLine>>, in_flight: usize
 
 #[tokio::test(start_paused = true)]
 async fn commands_of_one_aggregate_keep_their_order_and_others_overlap() {
-    let numbered: Vec<(u64, &str)> = (1..=200).zip(["a/x", "a/y", "a/z", "a/x"].into_iter().cycle()).collect();
+    let numbered: Vec<(u64, &str)> =
+        (1..=200).zip(["a/x", "a/y", "a/z", "a/x"].into_iter().cycle()).collect();
     let fake = Fake { turn_away: [(5, 3), (9, 1)].into(), refuse: vec![13], ..Fake::default() };
     let summary = send_all(&fake, numbered.iter().map(|&(n, a)| line(n, a)).collect(), 8).await;
     for aggregate in ["a/x", "a/y", "a/z"] {
