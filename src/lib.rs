@@ -11,6 +11,8 @@ pub mod ports;
 
 pub mod adapters;
 pub mod app;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 pub mod gate;
 #[cfg(feature = "http")]

@@ -1,7 +1,5 @@
 //! The application behind HTTP.
 
-use std::time::Duration;
-
 use axum::Router;
 use tokio::net::TcpListener;
 
@@ -10,9 +8,6 @@ use crate::ports::LogError;
 use crate::shutdown::Shutdown;
 
 use super::{App, AppError};
-
-/// How often a start looks whether everything is ready.
-const READY_INTERVAL: Duration = Duration::from_millis(10);
 
 impl App {
     /// The routes of Retell, to merge with others and to put layers around.
@@ -50,22 +45,12 @@ impl App {
 
     /// Returns once every command and every query can be answered.
     pub async fn ready(&self) {
-        let door = self.door();
-        let mut said = Vec::new();
-        loop {
-            let reasons = door.not_ready().await;
-            if reasons.is_empty() {
-                return;
-            }
-            if reasons != said {
-                tracing::debug!(?reasons, "not ready");
-                said = reasons;
-            }
-            tokio::time::sleep(READY_INTERVAL).await;
-        }
+        self.door().ready().await;
     }
 
-    fn door(&self) -> Door {
+    /// What the door opens to.
+    #[must_use]
+    pub fn door(&self) -> Door {
         Door {
             commands: self.commands.clone(),
             views: self.views.clone(),

@@ -150,7 +150,6 @@ fn of_query(error: &QueryError) -> Answer {
         QueryError::Store(StoreError::Full(_)) => unavailable("views_full", LATE_SECS),
         QueryError::Store(StoreError::Settings(_)) => unavailable("views_refused", LATE_SECS),
         QueryError::Store(StoreError::Torn { .. }) => unavailable("behind", SOON_SECS),
-        // Only commits are invalid, and a query commits nothing.
         QueryError::Store(StoreError::Invalid(_)) => answer(500, Bug, "internal"),
     }
 }

@@ -69,9 +69,11 @@ pub(super) enum Problem {
     Query(#[from] QueryError),
     #[error("{}", replay_in_public(.0))]
     Replay(#[from] ReplayError),
-    #[error("the service failed; its log has the cause under the request's id")]
+    #[error("{FAILED}")]
     Panic(String),
 }
+
+const FAILED: &str = "the service failed; its log has the cause under the request's id";
 
 impl Problem {
     /// What the log is told beyond the detail.
@@ -142,9 +144,7 @@ fn query_in_public(error: &QueryError) -> String {
             "the view store's settings are wrong".to_owned()
         }
         QueryError::Store(StoreError::Torn { .. }) => "the views are being rebuilt".to_owned(),
-        QueryError::Store(StoreError::Invalid(_)) => {
-            "an internal error; it is in the log under this request id".to_owned()
-        }
+        QueryError::Store(StoreError::Invalid(_)) => FAILED.to_owned(),
         QueryError::Behind(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
