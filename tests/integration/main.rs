@@ -4,3 +4,5 @@
 //! them they fail, they are never skipped.
 
 mod conformance;
+mod scenarios;
+mod support;
