@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use retell::log::{Chain, Flaw, Stamp, Term};
-use retell::ports::{AppendError, Appender, EventLog, LogError, NewRecord, Report, SendNumber};
+use retell::ports::{
+    AppendError, Appender, EventLog, LogError, LogRecord, NewRecord, Report, SendNumber,
+};
 use retell::{Offset, Time};
 use tempfile::TempDir;
 
@@ -124,12 +126,17 @@ async fn law_2_records_of_one_appender_land_in_the_order_they_were_appended(open
         settle(&mut **appender, reports, 400).await;
     }
     let records = read_to_end(&mut *log.reader(P0, Offset(0)).await.expect("a reader")).await;
-    for name in ["0 ", "1 "] {
-        let landed: Vec<u32> = values(&records)
-            .into_iter()
-            .filter_map(|value| value.strip_prefix(name)?.parse().ok())
-            .collect();
-        assert_eq!(landed, (0..400).collect::<Vec<_>>());
+    for (name, reports) in reports.iter().enumerate() {
+        let own = |record: &LogRecord| {
+            let number =
+                std::str::from_utf8(&record.value).ok()?.strip_prefix(&format!("{name} "))?;
+            Some((SendNumber(number.parse().ok()?), Some(record.offset)))
+        };
+        let landed: Vec<_> = records.iter().filter_map(own).collect();
+        assert!(landed.is_sorted() && landed.len() == 400, "{landed:?}");
+        let mut reported = outcomes(reports);
+        reported.sort_unstable();
+        assert_eq!(reported, landed);
     }
 }
 
