@@ -3,6 +3,8 @@
 //! Live tests need `RETELL_TEST_KAFKA` and `RETELL_TEST_REDIS`, which `make test` sets; without
 //! them they fail, they are never skipped.
 
+#![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod conformance;
 mod scenarios;
 mod support;

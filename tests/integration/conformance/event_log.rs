@@ -112,11 +112,11 @@ async fn law_1_every_append_is_reported_once(opened: Opened) {
 
 async fn law_2_records_of_one_appender_land_in_the_order_they_were_appended(opened: Opened) {
     let log = &opened.log;
-    let mut appenders = vec![
+    let mut appenders = [
         log.appender(P0).await.expect("an appender"),
         log.appender(P0).await.expect("another appender"),
     ];
-    let mut reports = vec![Vec::new(); 2];
+    let mut reports = [Vec::new(), Vec::new()];
     for i in 0..400 {
         for (name, appender) in appenders.iter_mut().enumerate() {
             append(&mut **appender, record(&format!("{name} {i}")), &mut reports[name]).await;

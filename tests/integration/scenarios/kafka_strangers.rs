@@ -7,7 +7,7 @@ use retell::Offset;
 use retell::log::{Chain, Flaw, Stamp, Term};
 use retell::ports::{EventLog, LogRecord};
 
-use crate::support::forge::{Forged, forge};
+use crate::support::forge::{Forged, Header, forge};
 use crate::support::log::{
     BYTES_MAX, P0, RECORDS_MAX, append_one, in_time, read_records, read_to_end, record, values,
 };
@@ -93,11 +93,11 @@ async fn the_end_is_reached_behind_records_that_no_reader_gets() {
 async fn forged_headers_are_read_as_they_are() {
     let brokers = kafka::shared_brokers();
     let log = kafka::new_log(&brokers, &log_config(1)).await;
-    let right: [(&[u8], Option<&[u8]>); 3] =
+    let right: [Header<'_>; 3] =
         [(b"kind", Some(b"commit")), (b"term", Some(b"3")), (b"chain", Some(b"7"))];
     let [kind, term, chain] = right;
     let commit = Stamp::Commit { term: Term(3), chain: Chain(7) };
-    let cases: [(&[(&[u8], Option<&[u8]>)], Stamp); 9] = [
+    let cases: [(&[Header<'_>], Stamp); 9] = [
         (&[], Stamp::Foreign(Flaw::Missing("kind"))),
         (&[kind, term], Stamp::Foreign(Flaw::Missing("chain"))),
         (&[kind, term, chain, chain], Stamp::Foreign(Flaw::Doubled("chain"))),

@@ -7,8 +7,11 @@ use tokio::net::TcpStream;
 pub(crate) struct Forged<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a [(&'a [u8], Option<&'a [u8]>)],
+    pub(crate) headers: &'a [Header<'a>],
 }
+
+/// Name and value.
+pub(crate) type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Appends one batch to partition 0 and panics if the broker refuses it.
 pub(crate) async fn forge(brokers: &str, topic: &str, records: &[Forged<'_>]) {
