@@ -14,6 +14,8 @@ pub mod config;
 pub mod gate;
 pub mod read;
 pub mod shutdown;
+#[cfg(feature = "cli")]
+pub mod telemetry;
 pub mod write;
 
 #[doc(hidden)]
