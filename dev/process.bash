@@ -63,12 +63,13 @@ launch_container() {
 }
 
 # start_time PID: in ticks. The system gives a pid to others later; pid and start time together
-# name one process. Fails when there is none, or only a dead one that nobody has collected.
+# name one process. Fails when it has ended, even if nobody has collected it yet. Its ports and
+# files are free only when its last thread is gone, which may be after the first.
 start_time() {
   local stat
   { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
-  read -ra stat <<<"${stat##*) }" # what stands before is the name, which may hold anything
-  [[ ${stat[0]} != Z ]] && echo "${stat[19]}"
+  read -ra stat <<<"${stat##*) }" # before it stands the name, which may hold anything
+  [[ ${stat[0]} != Z || ${stat[17]} -gt 1 ]] && echo "${stat[19]}"
 }
 
 is_running() {

@@ -10,8 +10,11 @@ pub mod log;
 pub mod ports;
 
 pub mod adapters;
+pub mod app;
 pub mod config;
 pub mod gate;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod read;
 pub mod shutdown;
 #[cfg(feature = "cli")]

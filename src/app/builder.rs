@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::adapters::SystemClock;
+use crate::commands;
 use crate::config::{Config, NodeConfig};
-use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection};
+use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
 use crate::gate::Gate;
 use crate::ports::{Clock, EventLog, Ids, ViewStore};
+use crate::projections;
 use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
 use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
@@ -47,29 +49,26 @@ impl AppBuilder {
 
     /// Adds an aggregate, with the services that its decisions use.
     #[must_use]
-    pub fn aggregate<A: Aggregate>(mut self, services: A::Services) -> Self {
-        if let Some(name) = self.name(A::TYPE) {
-            self.kinds.push(Box::new(move |ids| Arc::new(Kind::<A>::new(name, services, ids))));
-        }
-        self
+    pub fn aggregate<A: Aggregate>(self, services: A::Services) -> Self {
+        Registrar::aggregate::<A>(self, services)
     }
 
     /// Adds a projection with one view per aggregate.
     #[must_use]
-    pub fn projection<P: Projection>(mut self, projection: P) -> Self {
-        if let Some(name) = self.name(P::NAME) {
-            self.projections.push(Arc::new(Keyed::new(name, projection)));
-        }
-        self
+    pub fn projection<P: Projection>(self, projection: P) -> Self {
+        Registrar::projection(self, projection)
     }
 
     /// Adds a projection whose views are merged over the partitions.
     #[must_use]
-    pub fn merged<P: MergedProjection>(mut self, projection: P) -> Self {
-        if let Some(name) = self.name(P::NAME) {
-            self.projections.push(Arc::new(Merged::new(name, projection)));
-        }
-        self
+    pub fn merged<P: MergedProjection>(self, projection: P) -> Self {
+        Registrar::merged(self, projection)
+    }
+
+    /// Adds the account and the message that Retell ships, with their views.
+    #[must_use]
+    pub fn shipped(self) -> Self {
+        projections::register(commands::register(self))
     }
 
     /// Uses another clock than the system's.
@@ -126,12 +125,14 @@ impl AppBuilder {
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
+        let node = identity(&config.node, &ids);
+        let started_at = ids.now();
         let parts = WriteParts {
             log: log.clone(),
             gate: log_gate.clone(),
             kinds,
             ids: ids.clone(),
-            identity: identity(&config.node, &ids),
+            identity: node.clone(),
             config: config.write.clone(),
             request_timeout: config.http.request_timeout,
         };
@@ -147,7 +148,20 @@ impl AppBuilder {
             replay: config.replay.clone(),
         };
         let (views, replays) = read::start(parts, &stop, &mut tasks);
-        Ok(App { config, commands, views, replays, log, store, log_gate, store_gate, stop, tasks })
+        Ok(App {
+            config,
+            node,
+            started_at,
+            commands,
+            views,
+            replays,
+            log,
+            store,
+            log_gate,
+            store_gate,
+            stop,
+            tasks,
+        })
     }
 
     fn name(&mut self, name: &'static str) -> Option<Name> {
@@ -160,6 +174,29 @@ impl AppBuilder {
             }
         }
         None
+    }
+}
+
+impl Registrar for AppBuilder {
+    fn aggregate<A: Aggregate>(mut self, services: A::Services) -> Self {
+        if let Some(name) = self.name(A::TYPE) {
+            self.kinds.push(Box::new(move |ids| Arc::new(Kind::<A>::new(name, services, ids))));
+        }
+        self
+    }
+
+    fn projection<P: Projection>(mut self, projection: P) -> Self {
+        if let Some(name) = self.name(P::NAME) {
+            self.projections.push(Arc::new(Keyed::new(name, projection)));
+        }
+        self
+    }
+
+    fn merged<P: MergedProjection>(mut self, projection: P) -> Self {
+        if let Some(name) = self.name(P::NAME) {
+            self.projections.push(Arc::new(Merged::new(name, projection)));
+        }
+        self
     }
 }
 

@@ -3,6 +3,8 @@
 //! The shipped service is one user of the public builder; see [`App::builder`].
 
 mod builder;
+#[cfg(feature = "http")]
+mod door;
 mod keeper;
 mod open;
 
@@ -13,12 +15,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::contract::{Key, Positions, Projection};
+use crate::contract::{Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
 use crate::read::{QueryError, Replays, Views};
 use crate::shutdown::Shutdown;
-use crate::write::Commands;
+use crate::write::{Commands, Identity};
 
 pub use builder::AppBuilder;
 pub use open::{open_log, open_views};
@@ -26,6 +28,8 @@ pub use open::{open_log, open_views};
 /// A running application: writers, projectors, and the handles to them.
 pub struct App {
     config: Config,
+    node: Identity,
+    started_at: Time,
     commands: Commands,
     views: Views,
     replays: Replays,
@@ -68,6 +72,15 @@ impl App {
     /// An application with these settings, to which aggregates and projections are added.
     #[must_use]
     pub fn builder(config: Config) -> AppBuilder {
+        AppBuilder::new(config)
+    }
+
+    /// An application in memory, for tests and examples: nothing is left when it ends.
+    #[must_use]
+    pub fn ephemeral() -> AppBuilder {
+        let mut config = Config::defaults();
+        "memory:".clone_into(&mut config.log.url);
+        "memory:".clone_into(&mut config.views.url);
         AppBuilder::new(config)
     }
 
@@ -120,15 +133,6 @@ impl App {
         let drained = tokio::time::timeout(limit, join_all(&mut self.tasks)).await;
         if drained.is_err() {
             tracing::warn!(limit_ms = limit.as_millis(), "stopped before everything was settled");
-        }
-    }
-
-    /// Returns when the log or the store turned out to be one that must not be used.
-    async fn refused(&self) -> AppError {
-        tokio::select! {
-            reason = self.log_gate.refused() => LogError::Settings(vec![reason]).into(),
-            // A store that is refused later is not believed, but commands go on.
-            () = std::future::pending() => unreachable!("pending never returns"),
         }
     }
 }

@@ -60,7 +60,7 @@ pub async fn open_views(
     }
     if let Some(folder) = url.strip_prefix("embedded:") {
         let folder = Path::new(folder).to_owned();
-        let opened = tokio::task::spawn_blocking(move || EmbeddedViews::open(&folder)).await;
+        let opened = tokio::task::spawn_blocking(move || EmbeddedViews::open(&folder, clock)).await;
         return Ok(Arc::new(opened.expect("opening does not panic")?));
     }
     if url.starts_with("redis://") || url.starts_with("rediss://") {

@@ -5,7 +5,14 @@
 mod account;
 mod message;
 
+use crate::contract::Registrar;
+
 pub use account::{
     Account, AccountCommand, AccountError, AccountStatus, BALANCE_MAX, OWNER_LEN_MAX,
 };
 pub use message::{Message, MessageCommand, MessageError, MessageStatus, TEXT_CHARS_MAX};
+
+/// All aggregates that Retell ships.
+pub fn register<R: Registrar>(app: R) -> R {
+    app.aggregate::<Account>(()).aggregate::<Message>(())
+}

@@ -6,6 +6,13 @@ mod account_totals;
 mod accounts;
 mod messages;
 
+use crate::contract::Registrar;
+
 pub use account_totals::{AccountTotals, AccountTotalsView};
 pub use accounts::{AccountView, AccountViewStatus, Accounts};
 pub use messages::{MessageView, MessageViewStatus, Messages};
+
+/// All projections that Retell ships.
+pub fn register<R: Registrar>(app: R) -> R {
+    app.projection(Accounts).projection(Messages).merged(AccountTotals)
+}

@@ -81,10 +81,11 @@ impl<'r> Steps<'r> {
                 let position = position(record);
                 match steps.read(projection, sources, parked, record, position) {
                     Reading::Step(step) => {
-                        if limits.exceeded_by(&mut keys, &step) && !steps.steps.is_empty() {
+                        let parked = steps.parked.len();
+                        if limits.exceeded_by(&mut keys, &step, parked) && !steps.steps.is_empty() {
                             break;
                         }
-                        steps.steps.push(step);
+                        steps.steps.push(*step);
                     }
                     Reading::Skip => {}
                     Reading::Newer(what) => {
@@ -117,7 +118,7 @@ impl<'r> Steps<'r> {
             return Reading::Skip;
         }
         match decode(projection, source, &target, record, position) {
-            Ok(step) => Reading::Step(step),
+            Ok(step) => Reading::Step(Box::new(step)),
             Err(Bad::Newer(what)) => Reading::Newer(what),
             Err(Bad::Poison(error)) => {
                 let first = Parked { position, error, count: 1 };
@@ -130,7 +131,7 @@ impl<'r> Steps<'r> {
 
 impl Limits {
     /// Whether the step touches too many keys together with those before it.
-    fn exceeded_by(&self, keys: &mut HashSet<String>, step: &Step<'_>) -> bool {
+    fn exceeded_by(&self, keys: &mut HashSet<String>, step: &Step<'_>, parked: usize) -> bool {
         if self.keys_max == usize::MAX {
             return false;
         }
@@ -139,12 +140,12 @@ impl Limits {
                 keys.insert(key.to_owned());
             }
         }
-        keys.len() > self.keys_max
+        keys.len() + parked > self.keys_max
     }
 }
 
 enum Reading<'r> {
-    Step(Step<'r>),
+    Step(Box<Step<'r>>),
     Skip,
     Newer(String),
 }

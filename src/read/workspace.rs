@@ -8,12 +8,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::contract::Key;
-use crate::ports::Change;
+use crate::ports::{Change, KEY_INDEX};
 
 use super::any_projection::{AnyProjection, Slot};
-
-/// The index that every space has: its view keys. It is also how a space is dropped.
-pub(super) const KEY_INDEX: &str = "key";
 
 /// The key of a view within its space.
 pub(super) fn doc_key(key: &str) -> String {
@@ -85,23 +82,19 @@ impl Workspace {
         for key in std::mem::take(&mut self.dirty) {
             let Some(held) = self.young.get_mut(key.as_str()) else { continue };
             held.dirty = false;
-            let member = Bytes::copy_from_slice(key.as_str().as_bytes());
-            let index = KEY_INDEX.to_owned();
+            let doc = doc_key(key.as_str());
+            let (index, member) = (KEY_INDEX.to_owned(), Bytes::from(doc.clone()));
             match projection.render(&held.slot) {
                 Some(value) => {
                     self.rendered = (self.rendered.0 + value.len(), self.rendered.1 + 1);
-                    changes.push(Change::Put {
-                        key: doc_key(key.as_str()),
-                        value,
-                        expires_in: None,
-                    });
+                    changes.push(Change::Put { key: doc, value, expires_in: None });
                     if !held.stored {
                         changes.push(Change::IndexPut { index, member });
                     }
                     held.stored = true;
                 }
                 None if held.stored => {
-                    changes.push(Change::Delete { key: doc_key(key.as_str()) });
+                    changes.push(Change::Delete { key: doc });
                     changes.push(Change::IndexDelete { index, member });
                     held.stored = false;
                 }

@@ -2,5 +2,7 @@
 
 mod folder;
 mod log;
+mod views;
 
 pub use log::EmbeddedLog;
+pub use views::EmbeddedViews;

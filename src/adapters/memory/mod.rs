@@ -5,6 +5,8 @@
 
 mod clock;
 mod log;
+mod views;
 
 pub use clock::ManualClock;
 pub use log::MemoryLog;
+pub use views::MemoryViews;

@@ -34,7 +34,11 @@ pub(crate) enum SlowEvent {
 pub(crate) struct Never;
 
 pub(crate) fn kind(ids: &Ids, go: Arc<Notify>) -> Arc<dyn AnyKind> {
-    Arc::new(Kind::<Slow>::new(Name::new(<Slow as cqrs_es::Aggregate>::TYPE).expect("name"), go, ids.clone()))
+    Arc::new(Kind::<Slow>::new(
+        Name::new(<Slow as cqrs_es::Aggregate>::TYPE).expect("name"),
+        go,
+        ids.clone(),
+    ))
 }
 
 impl DomainEvent for SlowEvent {

@@ -29,7 +29,11 @@ pub(crate) struct Writers {
 
 /// The kind of an aggregate without services.
 pub(crate) fn kind<A: Aggregate<Services = ()>>(ids: &Ids) -> Arc<dyn AnyKind> {
-    Arc::new(Kind::<A>::new(Name::new(<A as cqrs_es::Aggregate>::TYPE).expect("name"), (), ids.clone()))
+    Arc::new(Kind::<A>::new(
+        Name::new(<A as cqrs_es::Aggregate>::TYPE).expect("name"),
+        (),
+        ids.clone(),
+    ))
 }
 
 /// The default settings of the write loop.
