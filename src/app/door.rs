@@ -48,8 +48,9 @@ impl App {
         shutdown: Shutdown,
     ) -> Result<(), AppError> {
         let drain = self.config.http.drain_timeout;
+        let serving = http::serve(listener, router, shutdown, drain);
         let served = tokio::select! {
-            served = http::serve(listener, router, shutdown, drain) => served.map_err(AppError::from),
+            served = serving => served.map_err(AppError::from),
             error = self.refused() => Err(error),
         };
         self.stop().await;
