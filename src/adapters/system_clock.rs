@@ -8,6 +8,7 @@ use crate::ports::Clock;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where the system's clock is read")]
     fn now(&self) -> Time {
         Time::from_millis(chrono::Utc::now().timestamp_millis())
     }

@@ -125,13 +125,14 @@ impl AppBuilder {
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
-        let (identity, started_at) = (identity(&config.node, &ids), ids.now());
+        let node = identity(&config.node, &ids);
+        let started_at = ids.now();
         let parts = WriteParts {
             log: log.clone(),
             gate: log_gate.clone(),
             kinds,
             ids: ids.clone(),
-            identity: identity.clone(),
+            identity: node.clone(),
             config: config.write.clone(),
             request_timeout: config.http.request_timeout,
         };
@@ -149,6 +150,8 @@ impl AppBuilder {
         let (views, replays) = read::start(parts, &stop, &mut tasks);
         Ok(App {
             config,
+            node,
+            started_at,
             commands,
             views,
             replays,
@@ -156,8 +159,6 @@ impl AppBuilder {
             store,
             log_gate,
             store_gate,
-            identity,
-            started_at,
             stop,
             tasks,
         })

@@ -29,6 +29,8 @@ pub use open::{open_log, open_views};
 /// A running application: writers, projectors, and the handles to them.
 pub struct App {
     config: Config,
+    node: Identity,
+    started_at: Time,
     commands: Commands,
     views: Views,
     replays: Replays,
@@ -36,8 +38,6 @@ pub struct App {
     store: Arc<dyn ViewStore>,
     log_gate: Gate,
     store_gate: Gate,
-    identity: Identity,
-    started_at: Time,
     /// Ends the loops, after the door is closed.
     stop: Shutdown,
     tasks: JoinSet<()>,
@@ -134,15 +134,6 @@ impl App {
         let drained = tokio::time::timeout(limit, join_all(&mut self.tasks)).await;
         if drained.is_err() {
             tracing::warn!(limit_ms = limit.as_millis(), "stopped before everything was settled");
-        }
-    }
-
-    /// Returns when the log or the store turned out to be one that must not be used.
-    async fn refused(&self) -> AppError {
-        tokio::select! {
-            reason = self.log_gate.refused() => LogError::Settings(vec![reason]).into(),
-            // A store that is refused later is not believed, but commands go on.
-            () = std::future::pending() => unreachable!("pending never returns"),
         }
     }
 }

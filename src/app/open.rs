@@ -35,7 +35,7 @@ pub async fn open_log(
     }
     if url.starts_with("kafka://") {
         #[cfg(feature = "kafka")]
-        return Err(AppError::Setting { key: "log.url", detail: "Kafka is not merged yet".into() });
+        return Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(url, config)?));
         #[cfg(not(feature = "kafka"))]
         return Err(not_built("log.url", "kafka"));
     }

@@ -6,7 +6,6 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
@@ -17,9 +16,6 @@ use crate::http::Door;
 use crate::shutdown::Shutdown;
 
 use super::{Outcome, say, settings};
-
-/// How often a starting service looks whether it is ready.
-const READY_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -55,9 +51,7 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Says once that the service can be used.
 async fn announce(door: Door, address: SocketAddr) {
-    while !door.not_ready().await.is_empty() {
-        tokio::time::sleep(READY_INTERVAL).await;
-    }
+    door.ready().await;
     if let Err(error) = say(&format!("retell is ready on http://{address}")) {
         tracing::warn!(%error, "standard output does not take the line that says ready");
     }

@@ -24,6 +24,9 @@ use super::{Door, extract};
 /// How long the log and the store have to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often a starting node looks whether it can be used.
+const READY_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Why a node cannot be used, in full.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Reason {
@@ -62,6 +65,13 @@ impl Door {
         reasons.extend(of_writers(&self.commands.status()));
         reasons.extend(self.views.list().iter().flat_map(of_projection));
         reasons
+    }
+
+    /// Returns once the node can be used.
+    pub async fn ready(&self) {
+        while !self.not_ready().await.is_empty() {
+            tokio::time::sleep(READY_INTERVAL).await;
+        }
     }
 
     async fn probe_log(&self) -> Option<Reason> {

@@ -74,7 +74,7 @@ pub enum QueryError {
     #[error("the views are behind: {0}")]
     Behind(String),
     /// The position is beyond the log's end. Do not retry.
-    #[error("position {position} is not in the log; partition {} ends at {end}", position.partition)]
+    #[error("position {position} is not in the log, whose partition ends at {end}")]
     PositionUnknown {
         /// What was asked for.
         position: Position,

@@ -85,7 +85,7 @@ impl<'r> Steps<'r> {
                         if limits.exceeded_by(&mut keys, &step, parked) && !steps.steps.is_empty() {
                             break;
                         }
-                        steps.steps.push(step);
+                        steps.steps.push(*step);
                     }
                     Reading::Skip => {}
                     Reading::Newer(what) => {
@@ -118,7 +118,7 @@ impl<'r> Steps<'r> {
             return Reading::Skip;
         }
         match decode(projection, source, &target, record, position) {
-            Ok(step) => Reading::Step(step),
+            Ok(step) => Reading::Step(Box::new(step)),
             Err(Bad::Newer(what)) => Reading::Newer(what),
             Err(Bad::Poison(error)) => {
                 let first = Parked { position, error, count: 1 };
@@ -145,7 +145,7 @@ impl Limits {
 }
 
 enum Reading<'r> {
-    Step(Step<'r>),
+    Step(Box<Step<'r>>),
     Skip,
     Newer(String),
 }

@@ -38,9 +38,7 @@ pub enum BadCommand {
         detail: String,
     },
     /// It has no member `type`, or that is no string.
-    #[error(
-        "the command needs a member \"type\" with its name, such as {{\"type\":\"{example}\"}}"
-    )]
+    #[error("the command needs a member \"type\", such as {{\"type\":\"{example}\"}}")]
     NoType {
         /// One of the aggregate's commands.
         example: String,
@@ -56,7 +54,7 @@ pub enum BadCommand {
         known: Vec<String>,
     },
     /// A field is missing or of the wrong type.
-    #[error("{command}{}{path}: {detail} (line {line}, column {column})", if path.is_empty() { "" } else { "." })]
+    #[error("{command}{path}: {detail} (line {line}, column {column})", path = member(path))]
     BadField {
         /// The command's type.
         command: String,
@@ -183,6 +181,11 @@ fn not_utf8(json: &[u8], error: &std::str::Utf8Error) -> BadCommand {
         column: before.len() - line_start + 1,
         detail: "the body is not UTF-8".to_owned(),
     }
+}
+
+/// A field's path as it follows the command's name.
+fn member(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(".{path}") }
 }
 
 /// serde_json's message without the place, which is told apart.

@@ -81,6 +81,7 @@ impl fmt::Display for DatabaseError {
 
 impl Folder {
     /// Makes the folder if it is not there, and locks it.
+    #[expect(clippy::disallowed_methods, reason = "it blocks on the disk anyway, at start")]
     pub(super) fn lock(path: &Path) -> Result<Self, FolderError> {
         let failed = |error| FolderError::Io { path: path.to_owned(), error };
         fs::create_dir_all(path).map_err(failed)?;

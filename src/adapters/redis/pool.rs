@@ -26,7 +26,7 @@ use super::fault::breaks_connection;
 pub(super) struct Pool {
     pool: bb8::Pool<Connector>,
     /// The last connection that failed.
-    failed: watch::Receiver<String>,
+    failed: watch::Receiver<Option<RedisError>>,
 }
 
 /// Makes connections.
@@ -36,7 +36,7 @@ pub(super) struct Connector {
     config: AsyncConnectionConfig,
     /// Why the last connection failed. Whoever waits for a connection learns of it here, instead
     /// of waiting until its time is over.
-    failed: Arc<watch::Sender<String>>,
+    failed: Arc<watch::Sender<Option<RedisError>>>,
 }
 
 /// A connection, and whether somebody found it broken. Clones are the same connection.
@@ -79,16 +79,17 @@ impl Pool {
         }
         let mut failed = self.failed.clone();
         failed.mark_unchanged();
-        let no_connection =
-            |why: &str| RedisError::from((ErrorKind::Io, "no connection to Redis", why.to_owned()));
+        let no_connection = || RedisError::from((ErrorKind::Io, "no connection to Redis in time"));
         tokio::select! {
             biased;
             pooled = self.pool.get() => match pooled {
                 Ok(pooled) => Ok(pooled.clone()),
                 Err(RunError::User(error)) => Err(error),
-                Err(RunError::TimedOut) => Err(no_connection("it takes too long")),
+                Err(RunError::TimedOut) => Err(no_connection()),
             },
-            Ok(()) = failed.changed() => Err(no_connection(&failed.borrow())),
+            Ok(()) = failed.changed() => {
+                Err(failed.borrow().clone().unwrap_or_else(no_connection))
+            }
         }
     }
 }
@@ -140,7 +141,7 @@ impl ManageConnection for Connector {
         match connected.await {
             Ok(connection) => Ok(Shared { connection, is_broken }),
             Err(error) => {
-                self.failed.send_replace(error.to_string());
+                self.failed.send_replace(Some(error.clone()));
                 Err(error)
             }
         }

@@ -1,1 +1,3 @@
 //! The laws of each port, run by every adapter.
+
+mod view_store;

@@ -1,5 +1,6 @@
-//! What the tests share: parts of an application, put together for a test.
+//! What the tests share: parts of an application, and servers, put together for a test.
 
+pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
 pub(crate) mod writers;

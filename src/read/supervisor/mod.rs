@@ -4,6 +4,8 @@
 //! The pointer in the store is the truth: it is read again at every turn, so that what another
 //! process did, or an emptied store, is noticed within a second.
 
+mod building;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use super::feed::Feed;
 use super::generations::{Generation, Live, drop_generation, spaces};
 use super::lane::{IDLE_CHECK, LaneParts};
 use super::origin::Origin;
-use super::replay::{Part, ReplayState, Replays, Request};
+use super::replay::{ReplayState, Replays, Request};
 use super::status::LaneState;
 
 /// What all supervisors share.
@@ -197,76 +199,6 @@ impl Supervisor {
         self.live.as_ref().is_none_or(|live| live.any(|state| *state == LaneState::Lost))
     }
 
-    /// Builds a generation, from where an earlier process left it if one did.
-    async fn build(&mut self, id: Uuid) -> Result<(), Unable> {
-        let mut until = Vec::new();
-        for partition in self.partitions().iter() {
-            until.push(self.shared.log.end(partition).await.map_err(Unable::Log)?);
-        }
-        let name = self.projection.name().as_str();
-        let replay = match self.asked.take() {
-            Some(replay) => replay,
-            None => match self.replays.begin(&[name]) {
-                Ok(replay) => replay,
-                // Asked for a moment ago: the request is in the queue.
-                Err(_) => return Ok(()),
-            },
-        };
-        tracing::info!(projection = name, generation = %id, "building");
-        let generation = self.start(id, Some(&until));
-        self.building = Some(Building { generation, replay, until });
-        Ok(())
-    }
-
-    async fn go_on_building(&mut self, pointer: &Pointer) -> Result<(), Unable> {
-        let Some(building) = &self.building else { return Ok(()) };
-        self.report(building, ReplayState::Running);
-        if let Some(error) = newer_events(&building.generation) {
-            self.abandon(ReplayState::Failed { error }).await;
-            return Ok(());
-        }
-        if building.generation.any(|state| *state == LaneState::Lost) {
-            let replay = building.replay;
-            self.abandon_quietly().await;
-            self.asked = Some(replay);
-            return Ok(());
-        }
-        let is_following = |state: &LaneState| *state == LaneState::Following;
-        let floor = match &self.live {
-            Some(live) if !self.live_is_lost() => live.nexts(),
-            _ => building.generation.nexts(),
-        };
-        let caught_up =
-            building.generation.nexts().iter().zip(&floor).all(|(at, floor)| at >= floor);
-        if caught_up && !building.generation.any(|state| !is_following(state)) {
-            self.flip(pointer, &floor).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes the generation that was built the live one, in one step.
-    async fn flip(&mut self, pointer: &Pointer, floor: &[Offset]) -> Result<(), Unable> {
-        let Some(built) = self.building.as_ref().map(|building| building.generation.id) else {
-            return Ok(());
-        };
-        let floor = self.partitions().iter().zip(floor.iter().copied()).collect();
-        let new = Pointer { live: Some(built), previous: pointer.live, building: None, floor };
-        if !self.set(pointer, &new).await? {
-            return Ok(()); // somebody else moved the pointer: the next turn looks again
-        }
-        let Some(building) = self.building.take() else { return Ok(()) };
-        self.report(&building, ReplayState::Done);
-        tracing::info!(projection = %self.projection.name(), generation = %built, "live");
-        self.show(&building.generation, &new);
-        let old = self.live.replace(building.generation);
-        if let Some(replaced) = self.previous.take() {
-            self.drop_now(replaced).await;
-        }
-        self.previous = pointer.live.map(|id| self.keep(id, old));
-        self.changed.notify_one();
-        Ok(())
-    }
-
     fn keep(&self, id: Uuid, generation: Option<Generation>) -> Previous {
         Previous { id, generation, drop_at: Instant::now() + self.shared.replay.keep_previous }
     }
@@ -277,7 +209,7 @@ impl Supervisor {
         if self.previous.as_ref().is_none_or(|previous| previous.id != id) {
             self.previous = Some(self.keep(id, None));
         }
-        if !self.previous.as_ref().is_some_and(|previous| previous.drop_at <= Instant::now()) {
+        if self.previous.as_ref().is_none_or(|previous| previous.drop_at > Instant::now()) {
             return Ok(());
         }
         let new = Pointer { previous: None, ..pointer.clone() };
@@ -299,38 +231,6 @@ impl Supervisor {
     fn drop_spaces(&mut self, id: Uuid) {
         let (store, keys_max) = (self.shared.store.clone(), self.shared.replay.drop_keys_max);
         self.drops.spawn(drop_generation(store, self.spaces(id), keys_max));
-    }
-
-    /// Gives up what is being built.
-    async fn abandon(&mut self, state: ReplayState) {
-        let Some(replay) = self.building.as_ref().map(|building| building.replay) else { return };
-        self.abandon_quietly().await;
-        if let Ok(pointer) = self.pointer().await {
-            let new = Pointer { building: None, ..pointer.clone() };
-            drop(self.set(&pointer, &new).await);
-        }
-        self.end(replay, state);
-    }
-
-    async fn abandon_quietly(&mut self) {
-        let Some(building) = self.building.take() else { return };
-        let id = building.generation.id;
-        building.generation.stop().await;
-        self.drop_spaces(id);
-    }
-
-    fn report(&self, building: &Building, state: ReplayState) {
-        let folded = building.generation.folded();
-        let done = folded.iter().zip(&building.until).map(|(at, until)| at.min(until).0).sum();
-        let total = building.until.iter().map(|until| until.0).sum();
-        let records = if state == ReplayState::Done { total } else { done };
-        let part = Part { state, records, records_total: total };
-        self.replays.update(building.replay, self.projection.name().as_str(), part);
-    }
-
-    fn end(&self, replay: Uuid, state: ReplayState) {
-        let part = Part { state, records: 0, records_total: 0 };
-        self.replays.update(replay, self.projection.name().as_str(), part);
     }
 
     fn start(&self, id: Uuid, build_until: Option<&[Offset]>) -> Generation {
@@ -389,13 +289,6 @@ impl Supervisor {
 
 /// How long a supervisor waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-
-fn newer_events(generation: &Generation) -> Option<String> {
-    generation.lanes.iter().find_map(|lane| match &lane.borrow().state {
-        LaneState::NewerEvents { detail } => Some(detail.clone()),
-        _ => None,
-    })
-}
 
 impl std::fmt::Display for Unable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

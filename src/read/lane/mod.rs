@@ -5,7 +5,9 @@
 //! views in memory for as long as there is room. A lane that finds that another commits to its
 //! space stands by; one whose space is lost says so and ends: nothing is ever refilled in place.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod commit;
+mod fold;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +15,17 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use crate::config::ReadConfig;
-use crate::contract::{Key, Offset, Position, Source, Time};
+use crate::contract::{Offset, Source, Time};
 use crate::log::Tracker;
-use crate::ports::{
-    Change, Commit, EventLog, Ids, LogError, LogRecord, Space, SpaceState, StoreError, ViewStore,
-};
+use crate::ports::{EventLog, Ids, LogError, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
 use super::feed::Feed;
-use super::inlet::Inlet;
 use super::origin::Origin;
 use super::status::LaneState;
-use super::steps::{Limits, Parked, ParkedMap, Steps};
-use super::workspace::{Workspace, doc_key};
+use super::steps::ParkedMap;
+use super::workspace::Workspace;
 
 /// The map in each space with the aggregates that are held back.
 pub(super) const PARKED_MAP: &str = "parked";
@@ -39,9 +38,6 @@ pub(super) const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// How often in a row another's checkpoint must stand still before a lane takes over.
 const STILL_CHECKS: u32 = 3;
-
-/// Views read from the store at once.
-const LOAD_MAX: usize = 1_000;
 
 /// What a lane works with.
 #[derive(Clone)]
@@ -202,184 +198,6 @@ impl Lane {
         }
         self.publish(false);
         Ok(())
-    }
-
-    async fn fold_on(&mut self) -> Halt {
-        match self.try_fold_on().await {
-            Ok(never) => match never {},
-            Err(halt) => halt,
-        }
-    }
-
-    async fn try_fold_on(&mut self) -> Result<std::convert::Infallible, Halt> {
-        let LaneParts { log, space, feed, config, .. } = self.parts.clone();
-        let from = self.tracker.next();
-        let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
-        loop {
-            let following = self.build_until.is_none();
-            let Some(fed) = inlet.next(self.tracker.next(), following, IDLE_CHECK).await? else {
-                self.check_space().await?;
-                continue;
-            };
-            let from = self.tracker.next();
-            let seen = fed.records.partition_point(|record| record.offset < from);
-            self.fold_records(&fed.records[seen..]).await?;
-            if let Some(until) = self.build_until {
-                let built = fed.at_end || self.tracker.next() >= until;
-                if built || self.workspace.bytes() > self.parts.build_bytes_max {
-                    self.flush().await?;
-                }
-                if built && self.state.checkpoint().is_some() {
-                    self.build_until = None;
-                }
-            }
-            self.publish(fed.at_end);
-        }
-    }
-
-    async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
-        let partition = self.parts.space.partition;
-        let following = self.build_until.is_none();
-        // A view that is new takes two changes: itself, and its place in the index.
-        let live_max = self.parts.store.changes_max() / 2;
-        let keys_max = if following { live_max } else { usize::MAX };
-        while !records.is_empty() {
-            let position = |record: &LogRecord| Position { partition, offset: record.offset };
-            let steps = Steps::of(
-                self.parts.projection.as_ref(),
-                &self.sources,
-                &self.tracker,
-                &self.parked,
-                records,
-                position,
-                &Limits { keys_max },
-            );
-            self.load(&steps).await?;
-            if let Err((aggregate, poison)) = self.fold(&steps) {
-                tracing::error!(%aggregate, error = poison.error, "a fold panicked: parked");
-                self.poison.insert(aggregate, poison);
-                return Err(Halt::Reopen);
-            }
-            self.tracker = steps.tracker;
-            self.parked.extend(steps.parked.clone());
-            self.grown.extend(steps.parked);
-            if following {
-                self.commit().await?;
-            }
-            if let Some(newer) = steps.newer {
-                self.flush_before_newer(following).await?;
-                return Err(Halt::Newer(newer));
-            }
-            records = &records[steps.taken..];
-        }
-        Ok(())
-    }
-
-    /// Brings every view that the steps change into memory.
-    async fn load(&mut self, steps: &Steps<'_>) -> Result<(), Halt> {
-        let mut missing: Vec<&str> = Vec::new();
-        let keys = steps.steps.iter().flat_map(super::steps::Step::keys);
-        for key in keys {
-            if !self.workspace.touch(key) {
-                missing.push(key);
-            }
-        }
-        missing.sort_unstable();
-        missing.dedup();
-        let projection = self.parts.projection.clone();
-        let empty = self.state == SpaceState::Empty;
-        for keys in missing.chunks(LOAD_MAX) {
-            let stored = if empty { vec![None; keys.len()] } else { self.read(keys).await? };
-            for (key, stored) in keys.iter().zip(stored) {
-                let slot = projection.slot(stored.as_deref()).map_err(|error| {
-                    tracing::error!(space = %self.parts.space, key, %error, "a view is torn");
-                    Halt::Lost
-                })?;
-                let key = Key::new(key).expect("a view's key was checked before");
-                self.workspace.hold(key, slot, stored.is_some());
-            }
-        }
-        Ok(())
-    }
-
-    async fn read(&self, keys: &[&str]) -> Result<Vec<Option<bytes::Bytes>>, Halt> {
-        let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
-        let (state, values) = self.parts.store.read(&self.parts.space, &keys).await?;
-        if state == self.state { Ok(values) } else { Err(moved(&state)) }
-    }
-
-    /// Folds the steps in memory; a panic names the aggregate and the record.
-    fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Parked)> {
-        let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
-        for step in &steps.steps {
-            let fold = || {
-                step.for_each(|key, recorded| {
-                    projection.fold(workspace.slot(key), key, recorded);
-                });
-            };
-            if catch_unwind(AssertUnwindSafe(fold)).is_err() {
-                let error = "the projection's fold panicked".to_owned();
-                let poison = Parked { position: step.position(), error, count: 0 };
-                return Err((step.target().to_string(), poison));
-            }
-        }
-        Ok(())
-    }
-
-    /// Commits what was folded, in one piece.
-    async fn commit(&mut self) -> Result<(), Halt> {
-        let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
-        let changes = self.take_changes();
-        self.commit_as(SpaceState::At(checkpoint), &changes).await?;
-        self.workspace.age(self.parts.config.cached_views_max);
-        self.publish(false);
-        Ok(())
-    }
-
-    /// Commits what was folded, in as many pieces as it takes. Nobody reads the space meanwhile;
-    /// if this process dies between two pieces, the space is dropped and built again.
-    async fn flush(&mut self) -> Result<(), Halt> {
-        let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
-        let changes = self.take_changes();
-        let flushing = SpaceState::Flushing(self.parts.ids.next());
-        let mut pieces = changes.chunks(self.parts.store.changes_max()).peekable();
-        while let Some(piece) = pieces.next() {
-            if pieces.peek().is_some() {
-                self.commit_as(flushing.clone(), piece).await?;
-            } else {
-                self.commit_as(SpaceState::At(checkpoint), piece).await?;
-            }
-        }
-        if changes.is_empty() {
-            self.commit_as(SpaceState::At(checkpoint), &[]).await?;
-        }
-        self.workspace.clear();
-        Ok(())
-    }
-
-    async fn flush_before_newer(&mut self, following: bool) -> Result<(), Halt> {
-        if following { Ok(()) } else { self.flush().await }
-    }
-
-    fn take_changes(&mut self) -> Vec<Change> {
-        let mut changes = self.workspace.take_changes(self.parts.projection.as_ref());
-        for (aggregate, parked) in std::mem::take(&mut self.grown) {
-            let value = serde_json::to_vec(&parked).expect("it has string keys only").into();
-            let map = PARKED_MAP.to_owned();
-            changes.push(Change::PutField { map, field: aggregate, value, expires_in: None });
-        }
-        changes
-    }
-
-    async fn commit_as(&mut self, new: SpaceState, changes: &[Change]) -> Result<(), Halt> {
-        let LaneParts { store, space, .. } = &self.parts;
-        match store.commit(space, &self.state, &new, changes).await? {
-            Commit::Committed => {
-                self.state = new;
-                Ok(())
-            }
-            Commit::Stale(state) => Err(moved(&state)),
-        }
     }
 
     /// Looks whether the space is still what this lane made it.
