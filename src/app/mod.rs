@@ -22,6 +22,7 @@ use crate::read::{QueryError, Replays, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity};
 
+pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use open::{open_log, open_views};
 

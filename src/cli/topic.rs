@@ -6,8 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::adapters::SystemClock;
-use crate::app::open_log;
+use crate::app::{SystemClock, open_log};
 use crate::contract::Partition;
 
 use super::{Outcome, Usage, say, settings};
