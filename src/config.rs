@@ -231,3 +231,11 @@ impl std::fmt::Debug for KafkaConfig {
 fn millis<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
+
+impl Config {
+    /// The settings of `config/default.toml`.
+    #[must_use]
+    pub fn defaults() -> Self {
+        toml::from_str(include_str!("../config/default.toml")).expect("it is tested")
+    }
+}

@@ -4,15 +4,19 @@
 //! (`tests/integration/conformance/`). All adapters are used through `Arc<dyn …>`, chosen by URL
 //! when the process starts, so methods work on batches.
 
+mod change;
 mod clock;
 mod event_log;
+mod space;
 mod view_store;
+mod watchers;
 
+pub use change::{CHANGE_KEY_LEN_MAX, Change, InvalidCommit, KEY_INDEX};
 pub use clock::{Clock, Ids};
 pub use event_log::{
     AppendError, Appender, Chunk, EventLog, LogError, LogReader, LogRecord, NewRecord, Report,
     SendNumber,
 };
-pub use view_store::{
-    Change, Commit, Dropped, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore, Watch,
-};
+pub use space::{Space, SpaceState};
+pub use view_store::{Commit, Dropped, Pointer, RangeQuery, StoreError, ViewStore, Watch};
+pub use watchers::Watchers;

@@ -12,12 +12,14 @@
 //! 7. A pointer is set only when it is the expected one.
 //! 8. Who watches a space is woken after its state moved, also by another process. A wake-up may
 //!    be lost when a connection is: whoever waits must also look from time to time.
+//! 9. A commit that breaks a limit ([`InvalidCommit`]) is refused and changes nothing.
+//! 10. The changes of a commit are applied in order: of two to one key, the later one holds.
+//! 11. What has expired is as if it had never been put.
+//! 12. When a drop says that nothing is left, nothing is, except what will expire: provided that
+//!     the key of every value that does not expire is a member of the index [`super::KEY_INDEX`].
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Bound;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,7 +27,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::contract::{Offset, Partition};
-use crate::log::Checkpoint;
+
+use super::{Change, InvalidCommit, Space, SpaceState};
 
 /// A store of everything that is derived from the log.
 #[async_trait]
@@ -36,10 +39,16 @@ pub trait ViewStore: Send + Sync + 'static {
     /// [`StoreError::Settings`] lists what is wrong; waiting does not help.
     async fn check(&self) -> Result<(), StoreError>;
 
+    /// The most changes that a commit may have. What must become visible together must fit; a
+    /// generation that nobody reads yet is flushed by several commits, see
+    /// [`SpaceState::Flushing`].
+    fn changes_max(&self) -> usize;
+
     /// The only write: applies all changes and sets the state to `new`, if it is `expected`.
     ///
     /// # Errors
-    /// Whether it happened is unknown; read the state.
+    /// [`StoreError::Unavailable`]: whether it happened is unknown, and it may still happen; read
+    /// the state. Any other error: it did not happen.
     async fn commit(
         &self,
         space: &Space,
@@ -79,7 +88,7 @@ pub trait ViewStore: Send + Sync + 'static {
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError>;
 
     /// Removes the space's state, then at most about `keys_max` of its keys. Call it again until
-    /// it says [`Dropped::All`]. It finds the space's keys by its index `key`.
+    /// it says [`Dropped::All`]. See law 12.
     ///
     /// # Errors
     /// The store does not answer; call again.
@@ -112,80 +121,6 @@ pub trait ViewStore: Send + Sync + 'static {
 pub trait Watch: Send {
     /// Returns after the state moved since the last call; sometimes without a reason.
     async fn moved(&mut self);
-}
-
-/// A named set of keys with one state: `accounts:<generation>:p5`.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Space {
-    /// The projection, or `state`, or `policy.NAME`.
-    pub name: Arc<str>,
-    /// The generation.
-    pub generation: Arc<str>,
-    /// The partition of the log that it is derived from.
-    pub partition: Partition,
-}
-
-/// How far a space has come.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum SpaceState {
-    /// Nothing was ever committed, or everything was lost.
-    #[default]
-    Empty,
-    /// A flush of several commits is under way; if nobody is at it, the space is torn.
-    Flushing,
-    /// All records before this checkpoint are in it.
-    At(Checkpoint),
-}
-
-/// One change to a space. Keys are free of the space's name: `doc:ann`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Change {
-    /// Sets a value, for a time or for ever.
-    Put {
-        /// The key.
-        key: String,
-        /// The value.
-        value: Bytes,
-        /// How long it is kept, if not for ever.
-        expires_in: Option<Duration>,
-    },
-    /// Removes a value.
-    Delete {
-        /// The key.
-        key: String,
-    },
-    /// Sets a field of a map; the whole map is kept for a time or for ever.
-    PutField {
-        /// The map's key.
-        map: String,
-        /// The field.
-        field: String,
-        /// The value.
-        value: Bytes,
-        /// How long the map is kept from now on, if not for ever.
-        expires_in: Option<Duration>,
-    },
-    /// Removes a field of a map.
-    DeleteField {
-        /// The map's key.
-        map: String,
-        /// The field.
-        field: String,
-    },
-    /// Adds a member to an index. Members are ordered bytewise.
-    IndexPut {
-        /// The index's name.
-        index: String,
-        /// The member.
-        member: Bytes,
-    },
-    /// Removes a member from an index.
-    IndexDelete {
-        /// The index's name.
-        index: String,
-        /// The member.
-        member: Bytes,
-    },
 }
 
 /// Whether a commit happened.
@@ -244,6 +179,9 @@ pub enum StoreError {
     /// The store has no room. A person must make some; nothing was changed.
     #[error("the view store is full: {0}")]
     Full(String),
+    /// The commit is one that no store takes: a mistake of the caller. Nothing was changed.
+    #[error(transparent)]
+    Invalid(#[from] InvalidCommit),
     /// The store is not one that can be trusted. A person must mend it.
     #[error("the view store's settings are wrong:\n{}", .0.join("\n"))]
     Settings(Vec<String>),
@@ -257,56 +195,16 @@ pub enum StoreError {
     },
 }
 
-impl Space {
-    /// A projection's space.
+impl RangeQuery {
+    /// Whether no member can be in it: its bounds cross, or its limit is 0.
     #[must_use]
-    pub fn new(name: &str, generation: Uuid, partition: Partition) -> Self {
-        Self { name: name.into(), generation: generation.to_string().into(), partition }
-    }
-}
-
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:p{}", self.name, self.generation, self.partition)
-    }
-}
-
-impl SpaceState {
-    /// The checkpoint, if there is one.
-    #[must_use]
-    pub const fn checkpoint(&self) -> Option<&Checkpoint> {
-        match self {
-            Self::At(checkpoint) => Some(checkpoint),
-            Self::Empty | Self::Flushing => None,
-        }
-    }
-
-    /// The text that is stored; an empty space stores none.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        match self {
-            Self::Empty => String::new(),
-            Self::Flushing => "flushing".to_owned(),
-            Self::At(checkpoint) => {
-                serde_json::to_string(checkpoint).expect("a checkpoint has string keys only")
-            }
-        }
-    }
-
-    /// Reads what was stored.
-    ///
-    /// # Errors
-    /// It is no state; whoever wrote it was not Retell.
-    pub fn from_text(space: &Space, text: Option<&[u8]>) -> Result<Self, StoreError> {
-        match text {
-            None | Some(b"") => Ok(Self::Empty),
-            Some(b"flushing") => Ok(Self::Flushing),
-            Some(json) => {
-                serde_json::from_slice(json).map(Self::At).map_err(|error| StoreError::Torn {
-                    space: space.to_string(),
-                    detail: format!("checkpoint: {error}"),
-                })
-            }
-        }
+    pub fn is_empty(&self) -> bool {
+        use Bound::{Excluded, Included, Unbounded};
+        let crosses = match (&self.from, &self.to) {
+            (Unbounded, _) | (_, Unbounded) => false,
+            (Included(from), Included(to)) => from > to,
+            (Included(from) | Excluded(from), Included(to) | Excluded(to)) => from >= to,
+        };
+        crosses || self.limit == 0
     }
 }

@@ -106,6 +106,7 @@ impl Queries {
 
 /// Asks again while a partition has no leader, or has one that the brokers do not agree on yet:
 /// after it was made, and while leadership moves. It may wait, so it belongs on a thread that may.
+#[expect(clippy::disallowed_methods, reason = "it runs on a blocking thread")]
 pub(super) fn patiently<T>(ask: impl Fn(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
     use RDKafkaErrorCode as Code;
     let deadline = Instant::now() + ANSWER_TIMEOUT;

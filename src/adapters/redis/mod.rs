@@ -1,1 +1,142 @@
-//! The view store on Redis (bb8-redis).
+//! The view store on Redis: one hash slot per space, one script per commit.
+//!
+//! Nothing is cached here: what is not in Redis does not exist. A call fails while Redis is
+//! absent, and succeeds again when it is back; no call is repeated behind the caller's back,
+//! because only the caller can tell whether a commit happened.
+
+mod check;
+mod commit;
+mod drops;
+mod fault;
+mod keys;
+mod pointers;
+mod pool;
+mod reads;
+mod script;
+mod subscriber;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::config::RedisConfig;
+use crate::ports::{
+    Change, Commit, Dropped, InvalidCommit, Pointer, RangeQuery, Space, SpaceState, StoreError,
+    ViewStore, Watch,
+};
+
+use keys::Keys;
+use pool::{Connector, Pool};
+use script::Script;
+use subscriber::Subscriber;
+
+/// Views in one Redis.
+pub struct RedisViews {
+    keys: Keys,
+    pool: Pool,
+    subscriber: Subscriber,
+    scripts: Scripts,
+    changes_max: usize,
+}
+
+struct Scripts {
+    commit: Script,
+    drop: Script,
+    range: Script,
+    read_map: Script,
+    set_pointer: Script,
+}
+
+impl RedisViews {
+    /// Views in the Redis at `url`, under keys that begin with `retell:{namespace:`. Connects
+    /// when it is first used.
+    ///
+    /// # Errors
+    /// The URL or the namespace cannot be used.
+    pub fn connect(url: &str, namespace: &str, config: &RedisConfig) -> Result<Self, StoreError> {
+        let keys = Keys::new(namespace)?;
+        let connector = Connector::new(url, config)?;
+        Ok(Self {
+            subscriber: Subscriber::new(connector.clone(), keys.clone()),
+            pool: Pool::new(connector, config),
+            keys,
+            scripts: Scripts {
+                commit: Script::new(include_str!("commit.lua")),
+                drop: Script::new(include_str!("drop.lua")),
+                range: Script::new(include_str!("range.lua")),
+                read_map: Script::new(include_str!("read_map.lua")),
+                set_pointer: Script::new(include_str!("set_pointer.lua")),
+            },
+            changes_max: config.commit_keys_max,
+        })
+    }
+}
+
+#[async_trait]
+impl ViewStore for RedisViews {
+    async fn check(&self) -> Result<(), StoreError> {
+        check::check(&self.pool).await
+    }
+
+    fn changes_max(&self) -> usize {
+        self.changes_max
+    }
+
+    async fn commit(
+        &self,
+        space: &Space,
+        expected: &SpaceState,
+        new: &SpaceState,
+        changes: &[Change],
+    ) -> Result<Commit, StoreError> {
+        InvalidCommit::check(changes, self.changes_max)?;
+        self.commit_checked(space, expected, new, changes).await
+    }
+
+    async fn read(
+        &self,
+        space: &Space,
+        keys: &[String],
+    ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
+        self.read_values(space, keys).await
+    }
+
+    async fn read_map(
+        &self,
+        space: &Space,
+        map: &str,
+    ) -> Result<(SpaceState, BTreeMap<String, Bytes>), StoreError> {
+        self.read_fields(space, map).await
+    }
+
+    async fn range(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+    ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
+        self.read_range(space, query).await
+    }
+
+    async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {
+        self.drop_some(space, keys_max).await
+    }
+
+    async fn watch(&self, space: &Space) -> Box<dyn Watch> {
+        self.subscriber.watch(space)
+    }
+
+    async fn pointers(&self, projection: &str) -> Result<BTreeMap<u32, Pointer>, StoreError> {
+        self.read_pointers(projection).await
+    }
+
+    async fn set_pointer(
+        &self,
+        projection: &str,
+        revision: u32,
+        expected: Option<&Pointer>,
+        new: &Pointer,
+    ) -> Result<bool, StoreError> {
+        self.replace_pointer(projection, revision, expected, new).await
+    }
+}

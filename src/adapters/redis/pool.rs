@@ -1,0 +1,160 @@
+//! Connections to Redis: a bb8 pool of connections that each carry many commands at once.
+//!
+//! Invariant: nobody holds a connection of the pool while waiting for an answer. A clone is taken
+//! and the pool has its connection back at once, so callers never wait for each other. The pool
+//! gives out the connection that came back last: callers at the same time then share one, and
+//! their commands travel in one packet (measured: three times as many as when they are spread).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bb8_redis::bb8::{self, ManageConnection, QueueStrategy, RunError};
+use futures_util::FutureExt;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    ProtocolVersion, PushInfo, PushKind, RedisError, Value,
+};
+use tokio::sync::watch;
+
+use crate::config::RedisConfig;
+use crate::ports::StoreError;
+
+use super::fault::breaks_connection;
+
+pub(super) struct Pool {
+    pool: bb8::Pool<Connector>,
+    /// The last connection that failed.
+    failed: watch::Receiver<Option<RedisError>>,
+}
+
+/// Makes connections.
+#[derive(Clone)]
+pub(super) struct Connector {
+    client: Client,
+    config: AsyncConnectionConfig,
+    /// Why the last connection failed. Whoever waits for a connection learns of it here, instead
+    /// of waiting until its time is over.
+    failed: Arc<watch::Sender<Option<RedisError>>>,
+}
+
+/// A connection, and whether somebody found it broken. Clones are the same connection.
+#[derive(Clone)]
+pub(super) struct Shared {
+    connection: MultiplexedConnection,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Connector, config: &RedisConfig) -> Self {
+        let failed = connector.failed.subscribe();
+        let pool = bb8::Pool::builder()
+            .max_size(config.connections.max(1))
+            .connection_timeout(config.connect_timeout)
+            .queue_strategy(QueueStrategy::Lifo)
+            // A connection breaks when it breaks, not with age.
+            .idle_timeout(None)
+            .max_lifetime(None)
+            // The next call tries again; nobody tries while nobody calls.
+            .retry_connection(false)
+            .build_unchecked(connector);
+        Self { pool, failed }
+    }
+
+    /// Sends a command and waits for its answer.
+    pub(super) async fn call(&self, cmd: &Cmd) -> Result<Value, RedisError> {
+        let mut shared = self.shared().await?;
+        let answer = shared.connection.send_packed_command(cmd).await;
+        let answer = answer.and_then(Value::extract_error);
+        if answer.as_ref().is_err_and(breaks_connection) {
+            shared.is_broken.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn shared(&self) -> Result<Shared, RedisError> {
+        if let Some(Ok(pooled)) = self.pool.get().now_or_never() {
+            return Ok(pooled.clone());
+        }
+        let mut failed = self.failed.clone();
+        failed.mark_unchanged();
+        let no_connection = || RedisError::from((ErrorKind::Io, "no connection to Redis in time"));
+        tokio::select! {
+            biased;
+            pooled = self.pool.get() => match pooled {
+                Ok(pooled) => Ok(pooled.clone()),
+                Err(RunError::User(error)) => Err(error),
+                Err(RunError::TimedOut) => Err(no_connection()),
+            },
+            Ok(()) = failed.changed() => {
+                Err(failed.borrow().clone().unwrap_or_else(no_connection))
+            }
+        }
+    }
+}
+
+impl Connector {
+    pub(super) fn new(url: &str, config: &RedisConfig) -> Result<Self, StoreError> {
+        let client = connection_info(url).and_then(Client::open).map_err(|error| {
+            // The URL is not shown: it may hold a password.
+            StoreError::Settings(vec![format!("views.url is no URL of a Redis: {error}")])
+        })?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout))
+            .set_response_timeout(Some(config.response_timeout));
+        Ok(Self { client, config, failed: Arc::new(watch::Sender::default()) })
+    }
+
+    /// A new connection; `pushed` is told what Redis says unasked, and when the connection ends.
+    pub(super) async fn connect_with(
+        &self,
+        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let config = self.config.clone().set_push_sender(move |push| {
+            pushed(push);
+            Ok::<(), redis::aio::SendError>(())
+        });
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+/// Protocol 3 tells when a connection ends while nobody waits for an answer.
+fn connection_info(url: &str) -> Result<ConnectionInfo, RedisError> {
+    let info = url.into_connection_info()?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Ok(info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+impl ManageConnection for Connector {
+    type Connection = Shared;
+    type Error = RedisError;
+
+    async fn connect(&self) -> Result<Shared, RedisError> {
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let breaks = Arc::clone(&is_broken);
+        let connected = self.connect_with(move |push| {
+            if push.kind == PushKind::Disconnection {
+                breaks.store(true, Ordering::Relaxed);
+            }
+        });
+        match connected.await {
+            Ok(connection) => Ok(Shared { connection, is_broken }),
+            Err(error) => {
+                self.failed.send_replace(Some(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn is_valid(&self, shared: &mut Shared) -> Result<(), RedisError> {
+        if self.has_broken(shared) {
+            return Err(RedisError::from((ErrorKind::Io, "the connection has ended")));
+        }
+        Ok(())
+    }
+
+    fn has_broken(&self, shared: &mut Shared) -> bool {
+        shared.is_broken.load(Ordering::Relaxed)
+    }
+}
