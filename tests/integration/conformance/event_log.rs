@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use retell::adapters::SystemClock;
+use retell::adapters::embedded::EmbeddedLog;
+use retell::adapters::memory::MemoryLog;
 use retell::log::{Chain, Flaw, Stamp, Term};
 use retell::ports::{
     AppendError, Appender, EventLog, LogError, LogRecord, NewRecord, Report, SendNumber,
@@ -18,6 +21,7 @@ use crate::support::log::{
     BYTES_MAX, P0, P1, RECORDS_MAX, append, append_one, commit, in_time, outcomes, read_records,
     read_to_end, record, settle, values,
 };
+use crate::support::writers::partitions;
 use crate::support::{kafka as broker, log_config};
 
 /// The tests of one adapter: `kafka::law_1_…`.
@@ -57,6 +61,8 @@ macro_rules! each {
     };
 }
 
+every_law!(memory);
+every_law!(embedded);
 every_law!(kafka);
 
 /// An empty log of two partitions, and what must live as long.
@@ -67,6 +73,19 @@ struct Opened {
 
 mod open {
     use super::*;
+
+    pub(super) async fn memory() -> Opened {
+        let log = MemoryLog::new(partitions(2), Arc::new(SystemClock));
+        Opened { log: Arc::new(log), _folder: None }
+    }
+
+    pub(super) async fn embedded() -> Opened {
+        let folder = TempDir::with_prefix("retell-log-").expect("a folder");
+        let clock = Arc::new(SystemClock);
+        let record_len_max = log_config(2).record_bytes_max;
+        let log = EmbeddedLog::open(folder.path(), partitions(2), record_len_max, clock);
+        Opened { log: Arc::new(log.expect("a log")), _folder: Some(folder) }
+    }
 
     pub(super) async fn kafka() -> Opened {
         let log = broker::new_log(&broker::shared_brokers(), &log_config(2)).await;
