@@ -16,7 +16,7 @@ wait_until() {
   shift
   until "$@"; do
     ((SECONDS < end)) || return 1
-    sleep 0.03
+    sleep 0.05
   done
 }
 
@@ -49,7 +49,8 @@ launch() {
   local node=$1
   shift
   setsid "$@" >>"$node/log" 2>&1 </dev/null &
-  echo $! >"$node/pid"
+  disown
+  echo "$! $(start_time $!)" >"$node/pid"
 }
 
 # launch_container NODE PORT DOCKER_RUN_ARGUMENTS...
@@ -61,14 +62,23 @@ launch_container() {
   docker run --detach --name "$name" --network host "$@" >>"$node/log"
 }
 
+# start_time PID: in ticks. The system gives a pid to others later; pid and start time together
+# name one process. Fails when it has ended, even if nobody has collected it yet. Its ports and
+# files are free only when its last thread is gone, which may be after the first.
+start_time() {
+  local stat
+  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+  read -ra stat <<<"${stat##*) }" # before it stands the name, which may hold anything
+  [[ ${stat[0]} != Z || ${stat[17]} -gt 1 ]] && echo "${stat[19]}"
+}
+
 is_running() {
-  local node=$1
-  if [[ -f $node/container ]]; then
-    [[ $(docker inspect --format '{{.State.Running}}' "$(<"$node/container")" 2>&1) == true ]]
+  local pid started
+  if [[ -f $1/container ]]; then
+    [[ $(docker inspect --format '{{.State.Running}}' "$(<"$1/container")" 2>&1) == true ]]
   else
-    # The system may have given the pid to somebody else since: a server of ours has its folder
-    # in its command line.
-    [[ -f $node/pid && $(ps -ww -o args= -p "$(<"$node/pid")") == *"$node"* ]]
+    [[ -f $1/pid ]] && read -r pid started <"$1/pid" &&
+      [[ -n $started && $(start_time "$pid") == "$started" ]]
   fi
 }
 
@@ -76,16 +86,23 @@ is_down() {
   ! is_running "$1"
 }
 
+# port_can_be_used NODE PORT: says into the node's log why not. Without this look a stranger on
+# that port would be taken for the server.
+port_can_be_used() {
+  port_is_free "$2" || { echo "port $2 is taken" >>"$1/log" && false; }
+}
+
 # signal NAME NODE...: to those that run.
 signal() {
-  local name=$1 node
+  local name=$1 node pid
   shift
   for node in "$@"; do
     is_running "$node" || continue
     if [[ -f $node/container ]]; then
       docker kill --signal "$name" "$(<"$node/container")" >/dev/null
     else
-      kill -s "$name" "$(<"$node/pid")"
+      read -r pid _ <"$node/pid"
+      kill -s "$name" "$pid"
     fi
   done
 }

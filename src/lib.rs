@@ -1,11 +1,30 @@
 //! Event sourcing and CQRS on Kafka and Redis.
 
 pub mod contract;
+
+pub mod commands;
 pub mod events;
+pub mod projections;
+
 pub mod log;
 pub mod ports;
 
 pub mod adapters;
+pub mod app;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
+pub mod gate;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod read;
+pub mod shutdown;
+#[cfg(feature = "cli")]
+pub mod telemetry;
+pub mod write;
+
+#[doc(hidden)]
+pub mod doc;
+pub mod test;
 
 pub use contract::*;

@@ -1,3 +1,11 @@
-//! The `retell` command: parses, starts telemetry, dispatches, and exits with a code.
+//! The `retell` command: parses, dispatches, and exits with a code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use retell::cli::{self, Cli};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run(Cli::parse()).await
+}

@@ -1,2 +1,21 @@
-//! Placeholder until the benchmark lands in this issue.
-fn main() {}
+//! The rules that a compiler does not hold: who may import whom, how long things are, how they are
+//! named, what is in the settings, and what the build depends on.
+//!
+//! A rule reads sources and names each place that breaks it. Each has two tests: the repository
+//! keeps it, and a planted mistake is found. Files and folders that do not exist yet break nothing.
+
+mod architecture {
+    mod dependencies;
+    mod documents;
+    mod generic;
+    mod imports;
+    mod layers;
+    mod licence;
+    mod names;
+    mod portable;
+    mod report;
+    mod settings;
+    mod sizes;
+    mod soundness;
+    mod tree;
+}

@@ -2,8 +2,11 @@
 
 pub mod embedded;
 pub mod memory;
+mod system_clock;
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(feature = "redis")]
 pub mod redis;
+
+pub use system_clock::SystemClock;

@@ -19,6 +19,88 @@ use super::Refusal;
 /// is a refusal. It runs on a clone, perhaps more than once for one command (after a lost term),
 /// and within `write.decide_timeout_ms`. `apply` only assigns: it must not fail, log, or read a
 /// clock, because it is run again whenever the log is read.
+///
+/// ```
+/// use cqrs_es::DomainEvent;
+/// use cqrs_es::event_sink::EventSink;
+/// use retell::test::{TestFramework, check_events};
+/// use retell::{Aggregate, Refusal};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// enum LightCommand {
+///     SwitchOn {},
+///     SwitchOff {},
+/// }
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// enum LightEvent {
+///     SwitchedOn {},
+///     SwitchedOff {},
+/// }
+///
+/// impl DomainEvent for LightEvent {
+///     fn event_type(&self) -> String {
+///         match self {
+///             Self::SwitchedOn {} => "SwitchedOn".into(),
+///             Self::SwitchedOff {} => "SwitchedOff".into(),
+///         }
+///     }
+///
+///     fn event_version(&self) -> String {
+///         "1".into()
+///     }
+/// }
+///
+/// #[derive(Debug, PartialEq, thiserror::Error)]
+/// #[error("the light is on")]
+/// struct IsOn;
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Light {
+///     on: bool,
+/// }
+///
+/// impl cqrs_es::Aggregate for Light {
+///     const TYPE: &'static str = "light";
+///     type Command = LightCommand;
+///     type Event = LightEvent;
+///     type Error = IsOn;
+///     type Services = ();
+///
+///     async fn handle(
+///         &mut self,
+///         command: LightCommand,
+///         _services: &(),
+///         sink: &EventSink<Self>,
+///     ) -> Result<(), IsOn> {
+///         match command {
+///             LightCommand::SwitchOn {} if self.on => return Err(IsOn),
+///             LightCommand::SwitchOn {} => sink.write(LightEvent::SwitchedOn {}, self).await,
+///             LightCommand::SwitchOff {} if !self.on => {} // nothing happens
+///             LightCommand::SwitchOff {} => sink.write(LightEvent::SwitchedOff {}, self).await,
+///         }
+///         Ok(())
+///     }
+///
+///     fn apply(&mut self, event: LightEvent) {
+///         self.on = event == LightEvent::SwitchedOn {};
+///     }
+/// }
+///
+/// impl Aggregate for Light {
+///     fn refusal(error: &IsOn) -> Refusal {
+///         Refusal::new("is_on", error.to_string())
+///     }
+/// }
+///
+/// TestFramework::<Light>::with(())
+///     .given(vec![LightEvent::SwitchedOn {}])
+///     .when(LightCommand::SwitchOn {})
+///     .then_expect_error(IsOn);
+/// check_events::<Light>(&[LightEvent::SwitchedOn {}, LightEvent::SwitchedOff {}]);
+/// ```
 pub trait Aggregate:
     cqrs_es::Aggregate<
         Command: DeserializeOwned + JsonSchema + Send + 'static,

@@ -10,6 +10,7 @@ mod position;
 mod projection;
 mod recorded;
 mod refusal;
+mod registrar;
 mod time;
 mod version;
 
@@ -19,5 +20,6 @@ pub use position::{InvalidPosition, Offset, Partition, Position, Positions};
 pub use projection::{EventOf, MergedProjection, Projection, Source, Sources, View};
 pub use recorded::Recorded;
 pub use refusal::Refusal;
+pub use registrar::Registrar;
 pub use time::{InvalidTime, Time};
 pub use version::Version;

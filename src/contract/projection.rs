@@ -24,10 +24,14 @@ impl<T: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'stati
 /// the same views. A panic in `fold` parks that aggregate for this projection; all others go on.
 ///
 /// ```
-/// # use retell::{Projection, Recorded};
-/// # use serde::{Serialize, Deserialize};
-/// #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
-/// struct LightView { id: String, switched: u32 }
+/// use retell::test::ProjectionTest;
+/// use retell::{Projection, Recorded};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+/// # use retell::doc::{Light, LightEvent};
+///
+/// #[derive(Clone, Serialize, Deserialize, JsonSchema)]
+/// struct LightView { id: String, on: bool }
 ///
 /// struct Lights;
 ///
@@ -39,16 +43,18 @@ impl<T: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'stati
 ///
 ///     fn fold(
 ///         &self,
-///         view: Option<LightView>,
-///         _event: &LightEvent,
+///         _view: Option<LightView>,
+///         event: &LightEvent,
 ///         recorded: &Recorded<'_>,
 ///     ) -> Option<LightView> {
-///         let id = recorded.id().to_owned();
-///         let mut view = view.unwrap_or(LightView { id, switched: 0 });
-///         view.switched += 1;
-///         Some(view)
+///         let on = *event == LightEvent::SwitchedOn {};
+///         Some(LightView { id: recorded.id().to_owned(), on })
 ///     }
 /// }
+///
+/// ProjectionTest::of(Lights)
+///     .given("hall", [LightEvent::SwitchedOn {}])
+///     .then_view(Some(LightView { id: "hall".into(), on: true }));
 /// ```
 pub trait Projection: Send + Sync + 'static {
     /// The aggregate whose events are folded and whose id is the view's key.
@@ -73,6 +79,48 @@ pub trait Projection: Send + Sync + 'static {
 ///
 /// Each partition keeps its own part of a view; a query merges the parts. So `merge` must be
 /// associative and commutative, and `View::default()` must be its identity.
+///
+/// ```
+/// use retell::test::MergedTest;
+/// use retell::{Key, MergedProjection, Recorded, Sources};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+/// # use retell::doc::{Light, LightEvent};
+///
+/// #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+/// struct Switched { times: u64 }
+///
+/// struct SwitchedPerFloor;
+///
+/// impl MergedProjection for SwitchedPerFloor {
+///     type View = Switched;
+///     const NAME: &'static str = "switched-per-floor";
+///     const REVISION: u32 = 1;
+///
+///     fn sources(&self) -> Sources {
+///         Sources::default().and::<Light>()
+///     }
+///
+///     fn keys(&self, recorded: &Recorded<'_>) -> Vec<Key> {
+///         let floor = recorded.id().split('.').next(); // of light `2.hall` it is `2`
+///         floor.and_then(|floor| Key::new(floor).ok()).into_iter().collect()
+///     }
+///
+///     fn fold(&self, part: Switched, _key: &Key, _recorded: &Recorded<'_>) -> Switched {
+///         Switched { times: part.times + 1 }
+///     }
+///
+///     fn merge(&self, left: Switched, right: Switched) -> Switched {
+///         Switched { times: left.times + right.times }
+///     }
+/// }
+///
+/// MergedTest::of(SwitchedPerFloor)
+///     .given::<Light>("2.hall", [LightEvent::SwitchedOn {}, LightEvent::SwitchedOff {}])
+///     .given::<Light>("2.bath", [LightEvent::SwitchedOn {}])
+///     .then_view("2", Some(Switched { times: 3 }))
+///     .then_view("1", None);
+/// ```
 pub trait MergedProjection: Send + Sync + 'static {
     /// A part, and the merged whole.
     type View: View + Default;
@@ -97,7 +145,9 @@ pub trait MergedProjection: Send + Sync + 'static {
 /// The aggregates that a merged projection reads.
 ///
 /// ```
-/// # use retell::{Sources, doc::Light};
+/// use retell::Sources;
+/// # use retell::doc::Light;
+///
 /// let sources = Sources::default().and::<Light>();
 /// assert_eq!(sources.iter().count(), 1);
 /// ```

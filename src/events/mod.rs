@@ -3,6 +3,9 @@
 //! Event names and fields are the storage format. A change is a new schema number, an upcaster
 //! and a stored sample in a test; an event is never edited in place.
 
+pub mod account;
+pub mod message;
+
 mod codec;
 mod metadata;
 mod record;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::contract::{Refusal, Time, Version};
+use crate::contract::{Refusal, Target, Time, Version};
 
 /// The version of the value that this binary writes, and the highest that it reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -130,6 +130,13 @@ impl<'a> Commit<'a> {
             Ok(commit) => Err(Unreadable::Newer(commit.v)),
             Err(error) => Err(newer_or(value, error)),
         }
+    }
+
+    /// Whether it is a commit of this aggregate.
+    #[must_use]
+    pub fn is_of(&self, target: &Target) -> bool {
+        let AggregateRef { aggregate_type, id } = &self.aggregate;
+        target.aggregate_type() == aggregate_type && target.id() == id
     }
 
     /// The value to store.

@@ -14,5 +14,7 @@ mod tracker;
 pub use checkpoint::{Checkpoint, LogId};
 pub use fold::{Fold, Mark, Void};
 pub use partition::{PARTITION_HASH, Partitions};
-pub use stamp::{Chain, Flaw, Stamp, Term};
+pub use stamp::{
+    Chain, Flaw, HEADER_CHAIN, HEADER_KIND, HEADER_TERM, KIND_CLAIM, KIND_COMMIT, Stamp, Term,
+};
 pub use tracker::{Counters, Tracker};

@@ -136,7 +136,9 @@ mod tests {
         let marks: Vec<_> = (0..log.len()).map(|at| step(&mut all, at)).collect();
         for from in 1..log.len() {
             let mut first = Tracker::default();
-            (0..from).for_each(|at| drop(step(&mut first, at)));
+            (0..from).for_each(|at| {
+                step(&mut first, at);
+            });
             let mut resumed = Tracker::resume(&first.checkpoint().expect("claimed"));
             let again: Vec<_> = (from..log.len()).map(|at| step(&mut resumed, at)).collect();
             assert_eq!(again, marks[from..]);

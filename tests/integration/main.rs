@@ -3,5 +3,10 @@
 //! Live tests need `RETELL_TEST_KAFKA` and `RETELL_TEST_REDIS`, which `make test` sets; without
 //! them they fail, they are never skipped.
 
+#![expect(clippy::panic, reason = "a test says what it saw by panicking")]
+
 mod conformance;
+mod properties;
+mod samples;
+mod scenarios;
 mod support;

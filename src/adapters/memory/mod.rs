@@ -1,5 +1,12 @@
-//! The log and the view store in memory, for tests and the simulation.
+//! The log, the view store and the clock in memory, for tests and the simulation.
+//!
+//! Nothing here starts a thread or a task, reads a file or waits for a timer: what happens is
+//! decided by whoever calls, in the order in which they call.
 
+mod clock;
+mod log;
 mod views;
 
+pub use clock::ManualClock;
+pub use log::MemoryLog;
 pub use views::MemoryViews;

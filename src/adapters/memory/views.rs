@@ -55,6 +55,11 @@ impl MemoryViews {
         Self { changes_max, ..self }
     }
 
+    /// Loses everything at once, as an emptied Redis does.
+    pub fn clear(&self) {
+        *self.stored() = Stored::default();
+    }
+
     fn stored(&self) -> MutexGuard<'_, Stored> {
         self.stored.lock().expect("no panic while it is held")
     }

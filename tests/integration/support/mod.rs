@@ -1,3 +1,23 @@
-//! What tests of several folders share.
+//! What the tests share: parts of an application, and servers, put together for a test.
 
+pub(crate) mod forge;
+pub(crate) mod kafka;
+pub(crate) mod log;
 pub(crate) mod redis;
+pub(crate) mod shipped;
+pub(crate) mod slow;
+pub(crate) mod writers;
+
+use retell::config::{Config, LogConfig};
+
+/// The settings that the binary has when nobody sets any.
+pub(crate) fn default_config() -> Config {
+    Config::defaults()
+}
+
+/// The defaults of a log with so many partitions.
+pub(crate) fn log_config(partitions: u32) -> LogConfig {
+    let mut log = default_config().log;
+    log.partitions = partitions;
+    log
+}

@@ -1,0 +1,228 @@
+//! The builder: aggregates and projections in, a running application out.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::adapters::SystemClock;
+use crate::commands;
+use crate::config::{Config, NodeConfig};
+use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
+use crate::gate::Gate;
+use crate::ports::{Clock, EventLog, Ids, ViewStore};
+use crate::projections;
+use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
+use crate::shutdown::Shutdown;
+use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
+
+use super::keeper::Keeper;
+use super::{App, AppError, open_log, open_views};
+
+/// Names that mean something else in URLs or in the store.
+const RESERVED: [&str; 4] = ["state", "generations", "history", "traces"];
+
+type NewKind = Box<dyn FnOnce(Ids) -> Arc<dyn AnyKind> + Send>;
+
+/// Puts an application together.
+pub struct AppBuilder {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    log: Option<Arc<dyn EventLog>>,
+    store: Option<Arc<dyn ViewStore>>,
+    kinds: Vec<NewKind>,
+    projections: Vec<Arc<dyn AnyProjection>>,
+    problems: Vec<String>,
+}
+
+impl AppBuilder {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            clock: Arc::new(SystemClock),
+            log: None,
+            store: None,
+            kinds: Vec::new(),
+            projections: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds an aggregate, with the services that its decisions use.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(self, services: A::Services) -> Self {
+        Registrar::aggregate::<A>(self, services)
+    }
+
+    /// Adds a projection with one view per aggregate.
+    #[must_use]
+    pub fn projection<P: Projection>(self, projection: P) -> Self {
+        Registrar::projection(self, projection)
+    }
+
+    /// Adds a projection whose views are merged over the partitions.
+    #[must_use]
+    pub fn merged<P: MergedProjection>(self, projection: P) -> Self {
+        Registrar::merged(self, projection)
+    }
+
+    /// Adds the account and the message that Retell ships, with their views.
+    #[must_use]
+    pub fn shipped(self) -> Self {
+        projections::register(commands::register(self))
+    }
+
+    /// Uses another clock than the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Uses this log instead of the one that `log.url` names.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn log(mut self, log: Arc<dyn EventLog>) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// Uses this store instead of the one that `views.url` names.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn ViewStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Starts writers and projectors. Where the log or the store does not answer, they wait for
+    /// it; where its settings are wrong, nothing starts.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn build(self) -> Result<App, AppError> {
+        let Self { config, clock, log, store, kinds, projections, mut problems } = self;
+        let ids = Ids::new(clock.clone());
+        let kinds = collect_kinds(kinds, &ids, &mut problems);
+        let projections = collect_projections(projections, &mut problems);
+        if !problems.is_empty() {
+            return Err(AppError::Domain(problems));
+        }
+        let log = match log {
+            Some(log) => log,
+            None => open_log(&config.log, clock.clone()).await?,
+        };
+        let store = match store {
+            Some(store) => store,
+            None => open_views(&config, log.name(), clock).await?,
+        };
+        let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
+        let (log_gate, store_gate) = (Gate::default(), Gate::default());
+        let keeper = Keeper {
+            log: log.clone(),
+            store: store.clone(),
+            log_gate: log_gate.clone(),
+            store_gate: store_gate.clone(),
+        };
+        keeper.first_check().await?;
+        tasks.spawn(keeper.run(stop.clone()));
+        let node = identity(&config.node, &ids);
+        let started_at = ids.now();
+        let parts = WriteParts {
+            log: log.clone(),
+            gate: log_gate.clone(),
+            kinds,
+            ids: ids.clone(),
+            identity: node.clone(),
+            config: config.write.clone(),
+            request_timeout: config.http.request_timeout,
+        };
+        let commands = Commands::start(parts, &stop, &mut tasks);
+        let parts = ReadParts {
+            log: log.clone(),
+            store: store.clone(),
+            log_gate: log_gate.clone(),
+            store_gate: store_gate.clone(),
+            projections,
+            ids,
+            read: config.read.clone(),
+            replay: config.replay.clone(),
+        };
+        let (views, replays) = read::start(parts, &stop, &mut tasks);
+        Ok(App {
+            config,
+            node,
+            started_at,
+            commands,
+            views,
+            replays,
+            log,
+            store,
+            log_gate,
+            store_gate,
+            stop,
+            tasks,
+        })
+    }
+
+    fn name(&mut self, name: &'static str) -> Option<Name> {
+        let reserved = RESERVED.contains(&name) || name.starts_with("policy");
+        match Name::new(name) {
+            Ok(name) if !reserved => return Some(name),
+            Ok(_) => self.problems.push(format!("the name `{name}` is reserved")),
+            Err(InvalidName(_)) => {
+                self.problems.push(format!("the name `{name}` must match [a-z][a-z0-9-]{{0,62}}"));
+            }
+        }
+        None
+    }
+}
+
+impl Registrar for AppBuilder {
+    fn aggregate<A: Aggregate>(mut self, services: A::Services) -> Self {
+        if let Some(name) = self.name(A::TYPE) {
+            self.kinds.push(Box::new(move |ids| Arc::new(Kind::<A>::new(name, services, ids))));
+        }
+        self
+    }
+
+    fn projection<P: Projection>(mut self, projection: P) -> Self {
+        if let Some(name) = self.name(P::NAME) {
+            self.projections.push(Arc::new(Keyed::new(name, projection)));
+        }
+        self
+    }
+
+    fn merged<P: MergedProjection>(mut self, projection: P) -> Self {
+        if let Some(name) = self.name(P::NAME) {
+            self.projections.push(Arc::new(Merged::new(name, projection)));
+        }
+        self
+    }
+}
+
+fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> Kinds {
+    let mut all = Kinds::default();
+    for kind in kinds {
+        if let Err(name) = all.add(kind(ids.clone())) {
+            problems.push(format!("two aggregates have the name `{name}`"));
+        }
+    }
+    all
+}
+
+fn collect_projections(
+    projections: Vec<Arc<dyn AnyProjection>>,
+    problems: &mut Vec<String>,
+) -> Projections {
+    let mut all = Projections::default();
+    for projection in projections {
+        if let Err(name) = all.add(projection) {
+            problems.push(format!("two projections have the name `{name}`"));
+        }
+    }
+    all
+}
+
+fn identity(node: &NodeConfig, ids: &Ids) -> Identity {
+    Identity { node: node.id.clone(), instance: ids.next(), address: node.address.clone() }
+}

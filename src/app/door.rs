@@ -1,0 +1,72 @@
+//! The application behind HTTP.
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::http::{self, Door, NodeInfo};
+use crate::ports::LogError;
+use crate::shutdown::Shutdown;
+
+use super::{App, AppError};
+
+impl App {
+    /// The routes of Retell, to merge with others and to put layers around.
+    pub fn router(&self) -> Router {
+        http::router(self.door())
+    }
+
+    /// Serves a router until `shutdown`, then ends in order: requests first, then what they
+    /// wrote, then the views.
+    ///
+    /// # Errors
+    /// The log turned out to be one that must not be used, or HTTP failed.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        router: Router,
+        shutdown: Shutdown,
+    ) -> Result<(), AppError> {
+        let drain = self.config.http.drain_timeout;
+        let closing = Shutdown::default();
+        let serving = http::serve(listener, router, closing.clone(), drain);
+        let ending = async {
+            let ended = tokio::select! {
+                () = shutdown.requested() => Ok(()),
+                reason = self.log_gate.refused() => Err(LogError::Settings(vec![reason]).into()),
+            };
+            closing.request();
+            ended
+        };
+        let (served, ended) = tokio::join!(serving, ending);
+        self.stop().await;
+        served?;
+        ended
+    }
+
+    /// Returns once every command and every query can be answered.
+    pub async fn ready(&self) {
+        self.door().ready().await;
+    }
+
+    /// What the door opens to.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door {
+            commands: self.commands.clone(),
+            views: self.views.clone(),
+            replays: self.replays.clone(),
+            log: self.log.clone(),
+            store: self.store.clone(),
+            log_gate: self.log_gate.clone(),
+            store_gate: self.store_gate.clone(),
+            http: self.config.http.clone(),
+            queries: self.config.queries.clone(),
+            node: NodeInfo {
+                id: self.node.node.clone(),
+                address: self.node.address.clone(),
+                instance: self.node.instance,
+                started_at: self.started_at,
+            },
+        }
+    }
+}

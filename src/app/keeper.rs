@@ -1,0 +1,95 @@
+//! Opens the gates when the log and the store answer and are what they must be, and closes the
+//! store's again when it stops to be: a Redis that evicts must not be believed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gate::{Gate, GateState};
+use crate::ports::{EventLog, LogError, StoreError, ViewStore};
+use crate::shutdown::Shutdown;
+
+use super::{AppError, FIRST_CHECK};
+
+/// How often a port that does not answer is asked again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// How often a store that answers is checked again.
+const RECHECK: Duration = Duration::from_secs(60);
+
+pub(super) struct Keeper {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) store: Arc<dyn ViewStore>,
+    pub(super) log_gate: Gate,
+    pub(super) store_gate: Gate,
+}
+
+impl Keeper {
+    /// Checks both once, for a while. What does not answer is waited for by [`Self::run`].
+    pub(super) async fn first_check(&self) -> Result<(), AppError> {
+        let log = tokio::time::timeout(FIRST_CHECK, self.check_log());
+        let store = tokio::time::timeout(FIRST_CHECK, self.check_store());
+        let (log, store) = tokio::join!(log, store);
+        if let Ok(Err(error)) = log
+            && !error.is_retryable()
+        {
+            return Err(error.into());
+        }
+        if let Ok(Err(error @ StoreError::Settings(_))) = store {
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Keeps the gates until the process goes down.
+    pub(super) async fn run(self, stop: Shutdown) {
+        tokio::select! {
+            ((), ()) = async { tokio::join!(self.keep_log(), self.keep_store()) } => {}
+            () = stop.requested() => {}
+        }
+    }
+
+    async fn keep_log(&self) {
+        while !self.log_gate.is_open() {
+            if let Err(error) = self.check_log().await {
+                tracing::warn!(%error, "waiting for the log");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+
+    async fn keep_store(&self) {
+        loop {
+            match self.check_store().await {
+                Ok(()) => tokio::time::sleep(RECHECK).await,
+                Err(error) => {
+                    tracing::warn!(%error, "waiting for the view store");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
+            }
+        }
+    }
+
+    async fn check_log(&self) -> Result<(), LogError> {
+        let checked = self.log.check().await;
+        self.log_gate.set(match &checked {
+            Ok(()) => GateState::Open,
+            Err(error) if error.is_retryable() => GateState::Waiting(error.to_string()),
+            Err(error) => GateState::Refused(error.to_string()),
+        });
+        checked
+    }
+
+    async fn check_store(&self) -> Result<(), StoreError> {
+        let checked = self.store.check().await;
+        match &checked {
+            Ok(()) => self.store_gate.set(GateState::Open),
+            Err(error @ StoreError::Settings(_)) => {
+                self.store_gate.set(GateState::Refused(error.to_string()));
+            }
+            // A store that was good and does not answer now is told of by each call.
+            Err(_) if self.store_gate.is_open() => {}
+            Err(error) => self.store_gate.set(GateState::Waiting(error.to_string())),
+        }
+        checked
+    }
+}

@@ -1,0 +1,147 @@
+//! The composition root: the only place that sees adapters, loops, door and domain together.
+//!
+//! The shipped service is one user of the public builder; see [`App::builder`].
+
+mod builder;
+#[cfg(feature = "http")]
+mod door;
+mod keeper;
+mod open;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::contract::{Key, Positions, Projection, Time};
+use crate::gate::Gate;
+use crate::ports::{EventLog, LogError, StoreError, ViewStore};
+use crate::read::{QueryError, Replays, Views};
+use crate::shutdown::Shutdown;
+use crate::write::{Commands, Identity};
+
+pub use crate::adapters::SystemClock;
+pub use builder::AppBuilder;
+pub use open::{open_log, open_views};
+
+/// A running application: writers, projectors, and the handles to them.
+pub struct App {
+    config: Config,
+    node: Identity,
+    started_at: Time,
+    commands: Commands,
+    views: Views,
+    replays: Replays,
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ViewStore>,
+    log_gate: Gate,
+    store_gate: Gate,
+    /// Ends the loops, after the door is closed.
+    stop: Shutdown,
+    tasks: JoinSet<()>,
+}
+
+/// Why an application was not started, or had to end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The domain is not put together rightly; every mistake is listed.
+    #[error("the application is not put together rightly:\n{}", .0.join("\n"))]
+    Domain(Vec<String>),
+    /// A setting cannot be used.
+    #[error("{key}: {detail}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it, and what to do.
+        detail: String,
+    },
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The view store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The door could not be kept open.
+    #[error("HTTP: {0}")]
+    Http(#[from] io::Error),
+}
+
+impl App {
+    /// An application with these settings, to which aggregates and projections are added.
+    #[must_use]
+    pub fn builder(config: Config) -> AppBuilder {
+        AppBuilder::new(config)
+    }
+
+    /// An application in memory, for tests and examples: nothing is left when it ends.
+    #[must_use]
+    pub fn ephemeral() -> AppBuilder {
+        AppBuilder::new(Config::ephemeral())
+    }
+
+    /// Sends commands.
+    #[must_use]
+    pub const fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    /// Answers queries.
+    #[must_use]
+    pub const fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Starts replays and tells of them.
+    #[must_use]
+    pub const fn replays(&self) -> &Replays {
+        &self.replays
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A view as its type, as of at least these positions; waits for them for a while.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn view<P: Projection>(
+        &self,
+        key: &str,
+        after: impl Into<Positions>,
+    ) -> Result<Option<P::View>, QueryError> {
+        let Ok(key) = Key::new(key) else { return Ok(None) };
+        let wait = self.config.queries.wait_default;
+        match self.views.get(P::NAME, &key, &after.into(), wait).await {
+            Ok(found) => Ok(serde_json::from_slice(&found.view).ok()),
+            Err(QueryError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends writers and projectors in order: what is in flight is settled first.
+    pub async fn stop(mut self) {
+        self.stop.request();
+        let limit = self.config.http.drain_timeout;
+        let drained = tokio::time::timeout(limit, join_all(&mut self.tasks)).await;
+        if drained.is_err() {
+            tracing::warn!(limit_ms = limit.as_millis(), "stopped before everything was settled");
+        }
+    }
+}
+
+async fn join_all(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task ended by a panic");
+        }
+    }
+}
+
+/// How long a port is given to answer before the application starts without it.
+const FIRST_CHECK: Duration = Duration::from_secs(3);

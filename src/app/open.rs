@@ -1,0 +1,76 @@
+//! From a URL in the settings to an adapter.
+
+use std::sync::Arc;
+
+use crate::adapters::embedded::{EmbeddedLog, EmbeddedViews};
+use crate::adapters::memory::{MemoryLog, MemoryViews};
+use crate::config::{Config, LogConfig, LogUrl, ViewsUrl};
+use crate::log::Partitions;
+use crate::ports::{Clock, EventLog, ViewStore};
+
+use super::AppError;
+
+/// The log that `log.url` names.
+///
+/// # Errors
+/// The URL names none, or an embedded log cannot be opened.
+pub async fn open_log(
+    config: &LogConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn EventLog>, AppError> {
+    let partitions = Partitions::new(config.partitions).ok_or_else(|| AppError::Setting {
+        key: "log.partitions",
+        detail: "must be at least 1".to_owned(),
+    })?;
+    match &config.url {
+        LogUrl::Memory => Ok(Arc::new(MemoryLog::new(partitions, clock))),
+        LogUrl::Embedded(folder) => {
+            let (folder, record_bytes_max) = (folder.clone(), config.record_bytes_max);
+            let open = move || EmbeddedLog::open(&folder, partitions, record_bytes_max, clock);
+            let opened = tokio::task::spawn_blocking(open).await;
+            Ok(Arc::new(opened.expect("opening does not panic")?))
+        }
+        #[cfg(feature = "kafka")]
+        url @ LogUrl::Kafka { .. } => {
+            Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(&url.to_string(), config)?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        LogUrl::Kafka { .. } => Err(not_built("log.url", "kafka")),
+    }
+}
+
+/// The view store that `views.url` names; `log` is the log's name, the default namespace.
+///
+/// # Errors
+/// The URL names none, or an embedded store cannot be opened.
+pub async fn open_views(
+    config: &Config,
+    log: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn ViewStore>, AppError> {
+    match &config.views.url {
+        ViewsUrl::Memory => Ok(Arc::new(MemoryViews::new(clock))),
+        ViewsUrl::Embedded(folder) => {
+            let folder = folder.clone();
+            let open = move || EmbeddedViews::open(&folder, clock);
+            let opened = tokio::task::spawn_blocking(open).await;
+            Ok(Arc::new(opened.expect("opening does not panic")?))
+        }
+        #[cfg(feature = "redis")]
+        ViewsUrl::Redis(url) => {
+            let named = config.views.namespace.as_str();
+            let namespace = if named.is_empty() { log } else { named };
+            let redis = &config.views.redis;
+            let views =
+                crate::adapters::redis::RedisViews::connect(url.as_str(), namespace, redis)?;
+            Ok(Arc::new(views))
+        }
+        #[cfg(not(feature = "redis"))]
+        ViewsUrl::Redis(_) => Err(not_built("views.url", log)),
+    }
+}
+
+#[cfg(not(all(feature = "kafka", feature = "redis")))]
+fn not_built(key: &'static str, feature: &str) -> AppError {
+    AppError::Setting { key, detail: format!("this binary was built without `{feature}`") }
+}

@@ -1,0 +1,83 @@
+//! The command line: each subcommand is one file, dispatched here.
+//!
+//! Exit codes: 0 done, 1 failed or differs, 2 wrong usage.
+
+mod bar;
+mod config;
+mod replay;
+mod send;
+mod serve;
+mod service;
+mod settings;
+mod status;
+mod topic;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Event sourcing and CQRS on Kafka and Redis
+#[derive(Debug, clap::Parser)]
+#[command(name = "retell", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Run the service [default]
+    Serve(serve::Args),
+    /// Print the settings as they are used, without secrets
+    Config(config::Args),
+    /// Check or create the topic that is the log
+    Topic(topic::Args),
+    /// Say how a running service stands
+    Status(status::Args),
+    /// Rebuild views of a running service from the log
+    Replay(replay::Args),
+    Send(send::Args),
+}
+
+/// How a command ended that did not break off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outcome {
+    Done,
+    Failed,
+}
+
+/// What was asked for cannot be, whatever the state of anything.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Does what was asked for, and says with which code to exit.
+pub async fn run(cli: Cli) -> ExitCode {
+    let ended = match cli.command {
+        None => serve::run(cli.serve).await,
+        Some(Command::Serve(args)) => serve::run(args).await,
+        Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Topic(args)) => topic::run(args).await,
+        Some(Command::Status(args)) => status::run(args).await,
+        Some(Command::Replay(args)) => replay::run(args).await,
+        Some(Command::Send(args)) => send::run(args).await,
+    };
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("retell: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// Prints a line. A reader that has seen enough, such as `head`, is no error.
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    match writeln!(output, "{line}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}

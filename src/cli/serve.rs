@@ -1,0 +1,59 @@
+//! `retell serve`: the service with the shipped domains, until it is told to stop.
+//!
+//! The port is taken before anything is opened, so that a second service by mistake touches
+//! nothing of the first.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::http::Door;
+use crate::shutdown::{Shutdown, request_on_signal};
+use crate::telemetry;
+
+use super::{Outcome, say, settings};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Settings over the defaults; `retell config` prints them all
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let config = settings::load(args.config.as_deref())?;
+    let shutdown = Shutdown::default();
+    telemetry::start(&config.telemetry)?;
+    request_on_signal(&shutdown).context("no signal handler")?;
+    let listener = bind(config.http.listen).await?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    let app = App::builder(config).shipped().build().await?;
+    let announced = tokio::spawn(announce(app.door(), address));
+    let router = app.router();
+    let served = app.serve(listener, router, shutdown).await;
+    announced.abort();
+    served?;
+    Ok(Outcome::Done)
+}
+
+async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "{listen} is in use, perhaps by another retell; set http.listen (or \
+             RETELL_HTTP__LISTEN) to another address, port 0 picks a free one"
+        ),
+        _ => anyhow!("cannot listen on {listen}: {error}; set http.listen to another address"),
+    })
+}
+
+/// Says once that the service can be used.
+async fn announce(door: Door, address: SocketAddr) {
+    door.ready().await;
+    if let Err(error) = say(&format!("retell is ready on http://{address}")) {
+        tracing::warn!(%error, "standard output does not take the line that says ready");
+    }
+}

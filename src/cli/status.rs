@@ -1,0 +1,150 @@
+//! `retell status`: how a running service stands, for people or as the service says it.
+
+use std::iter;
+
+use indicatif::HumanCount;
+use serde::Deserialize;
+
+use super::service::Service;
+use super::{Outcome, say};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print what the service says as it is
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    service: Service,
+}
+
+/// What `GET /admin/status` says, as far as it is shown. Unknown members are a newer service's.
+#[derive(Deserialize)]
+struct Status {
+    node: Node,
+    version: String,
+    reasons: Vec<Reason>,
+    partitions: Vec<Partition>,
+    projections: Vec<Projection>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    address: String,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    code: String,
+    detail: String,
+}
+
+#[derive(Deserialize)]
+struct Partition {
+    partition: u32,
+    end: Option<u64>,
+    state: String,
+    #[serde(default)]
+    term: Option<u64>,
+    records: Records,
+    aggregates: u64,
+    alarms: u64,
+}
+
+#[derive(Deserialize)]
+struct Records {
+    void: u64,
+    foreign: u64,
+}
+
+#[derive(Deserialize)]
+struct Projection {
+    name: String,
+    revision: u32,
+    state: String,
+    generation: Option<String>,
+    lag: u64,
+    parked: u64,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let client = args.service.client()?;
+    let answer = client.get(client.url("admin/status")).await?;
+    if args.json {
+        say(&String::from_utf8_lossy(&answer.body))?;
+    } else {
+        say(show(&answer.json()?).trim_end())?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn show(status: &Status) -> String {
+    let Status { node, version, reasons, partitions, projections } = status;
+    let ready = if reasons.is_empty() { "ready" } else { "not ready" };
+    let mut text = format!("{} at {}, retell {version}: {ready}\n", node.id, node.address);
+    for Reason { code, detail } in reasons {
+        text += &format!("  {code}: {detail}\n");
+    }
+    let titles = ["partition", "state", "term", "end", "aggregates", "void", "foreign", "alarms"];
+    text += &table(titles, partitions.iter().map(of_partition));
+    let titles = ["projection", "revision", "state", "lag", "parked", "generation"];
+    text += &table(titles, projections.iter().map(of_projection));
+    text
+}
+
+fn of_partition(partition: &Partition) -> [String; 8] {
+    let Partition { partition, end, state, term, records, aggregates, alarms } = partition;
+    [
+        partition.to_string(),
+        state.clone(),
+        term.map_or("-".to_owned(), |term| term.to_string()),
+        end.map_or("-".to_owned(), count),
+        count(*aggregates),
+        count(records.void),
+        count(records.foreign),
+        count(*alarms),
+    ]
+}
+
+fn of_projection(projection: &Projection) -> [String; 6] {
+    let Projection { name, revision, state, generation, lag, parked } = projection;
+    [
+        name.clone(),
+        revision.to_string(),
+        state.clone(),
+        count(*lag),
+        count(*parked),
+        generation.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
+/// Columns as wide as what stands in them, after an empty line.
+fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = iter::once(titles.map(str::to_owned)).chain(rows).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::from("\n");
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_stands_in_them() {
+        let rows = [["1".to_owned(), "a longer one".to_owned()], ["12,345".into(), "b".into()]];
+        let text = table(["n", "what"], rows.into_iter());
+        assert_eq!(text, "\nn       what\n1       a longer one\n12,345  b\n");
+    }
+}

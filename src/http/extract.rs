@@ -1,0 +1,100 @@
+//! What a URI names: decoded from its bytes, checked, and nothing ignored.
+//!
+//! Paths are read from their end, so that whatever the routes are nested in does not matter.
+
+use std::borrow::Cow;
+
+use axum::http::Uri;
+use percent_encoding::percent_decode_str;
+
+use crate::contract::{InvalidKey, Key};
+
+use super::problem::Problem;
+
+/// The last two segments of a path: a name, and an id or key under it.
+pub(super) fn name_and_key<'a>(
+    uri: &'a Uri,
+    what: &'static str,
+) -> Result<(Cow<'a, str>, Key), Problem> {
+    let (rest, key) = split(uri.path());
+    let (_, name) = split(rest);
+    let key = Key::new(&decoded(key, what)?).map_err(|error| Problem::BadId { what, error })?;
+    Ok((decoded(name, "name")?, key))
+}
+
+/// The last segment of a path, as it is.
+pub(super) fn last(uri: &Uri) -> &str {
+    split(uri.path()).1
+}
+
+/// Refuses parameters where there are none: a mistyped one must not be ignored.
+pub(super) fn no_parameters(uri: &Uri) -> Result<(), Problem> {
+    let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
+    let first = query.split(['&', '=']).next().unwrap_or_default();
+    let name = percent_decode_str(first).decode_utf8_lossy();
+    Err(Problem::UnknownParameter(name.chars().take(100).collect()))
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn decoded<'a>(segment: &'a str, what: &'static str) -> Result<Cow<'a, str>, Problem> {
+    let is_escape =
+        |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    if segment.split('%').skip(1).any(|rest| !is_escape(rest)) {
+        return Err(Problem::BadPercent { what });
+    }
+    let text = percent_decode_str(segment).decode_utf8();
+    text.map_err(|_| Problem::BadId { what, error: InvalidKey::NotUtf8 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str) -> Result<(String, String), Problem> {
+        let uri = path.parse().expect("uri");
+        let (name, key) = name_and_key(&uri, "id")?;
+        Ok((name.into_owned(), key.to_string()))
+    }
+
+    fn refusal(path: &str) -> String {
+        read(path).expect_err(path).to_string()
+    }
+
+    #[test]
+    fn the_last_two_segments_are_decoded_by_bytes() {
+        let ann = ("account".to_owned(), "ann".to_owned());
+        assert_eq!(read("/commands/account/ann").expect("path"), ann);
+        assert_eq!(read("/base/commands/account/ann").expect("path"), ann);
+        assert_eq!(read("/commands/account/Zo%C3%AB%20%23+1").expect("path").1, "Zoë #+1");
+        assert_eq!(read("/commands/account/100%25").expect("path").1, "100%");
+        assert_eq!(read("/commands/account/...").expect("path").1, "...");
+    }
+
+    #[test]
+    fn an_id_that_is_none_says_why() {
+        assert_eq!(refusal("/c/a/a%2Fb"), "the id must not contain `/`");
+        assert_eq!(refusal("/c/a/%2e%2E"), "the id must not be `.` or `..`");
+        assert_eq!(
+            refusal("/c/a/a%00"),
+            "the id must not contain control characters, has one at byte 1"
+        );
+        assert_eq!(refusal("/c/a/%FF"), "the id must be UTF-8");
+        let long = format!("/c/a/{}", "x".repeat(10_000));
+        assert_eq!(refusal(&long), "the id must have at most 200 bytes, has 10000");
+        for path in ["/c/a/100%", "/c/a/%zz", "/c/a/%2", "/c/a/%+1"] {
+            assert!(refusal(path).contains("two hex digits"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_refused_by_its_name() {
+        let refused = |uri: &str| no_parameters(&uri.parse().expect("uri")).err();
+        assert!(refused("/projections").is_none());
+        assert!(refused("/projections?").is_none());
+        let named = refused("/projections?li%6Dit=3&x").expect("refused").to_string();
+        assert!(named.contains("`limit`"), "{named}");
+    }
+}

@@ -1,0 +1,39 @@
+//! `GET /`: the routes, until the dashboard is there.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::queries::json;
+use super::{extract, headers};
+
+/// Every route, in the order of the table in [`super::router`].
+pub(super) const ROUTES: [&str; 11] = [
+    "POST /commands/{aggregate}/{id}",
+    "GET /projections",
+    "GET /projections/{name}/{key}",
+    "GET /admin/replays",
+    "POST /admin/replays",
+    "GET /admin/replays/{id}",
+    "DELETE /admin/replays/{id}",
+    "GET /admin/status",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /",
+];
+
+#[derive(Serialize)]
+struct Index {
+    service: &'static str,
+    version: &'static str,
+    routes: &'static [&'static str],
+}
+
+pub(super) async fn get(request: Request) -> Result<Response, Problem> {
+    extract::no_parameters(request.uri())?;
+    headers::accept_json(request.headers())?;
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(json(StatusCode::OK, &Index { service: "retell", version, routes: &ROUTES }))
+}

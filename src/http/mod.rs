@@ -1,0 +1,96 @@
+//! The door: HTTP in, JSON out. This file is the whole route table.
+//!
+//! It hands every command to the write loop and every query to the read loop, and knows no
+//! aggregate and no view. Every error is a problem document, made in `problem` alone.
+
+mod admin;
+mod body;
+mod commands;
+mod extract;
+mod frame;
+mod headers;
+mod health;
+mod index;
+mod problem;
+mod queries;
+mod request_id;
+mod serve;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use uuid::Uuid;
+
+use crate::config::{HttpConfig, QueriesConfig};
+use crate::contract::Time;
+use crate::gate::Gate;
+use crate::ports::{EventLog, ViewStore};
+use crate::read::{Replays, Views};
+use crate::write::Commands;
+
+pub use health::Reason;
+pub use serve::serve;
+
+use request_id::RequestIds;
+
+/// What the door opens to: handles, cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    /// Takes commands.
+    pub commands: Commands,
+    /// Answers queries.
+    pub views: Views,
+    /// Starts replays.
+    pub replays: Replays,
+    /// Asked for its end only.
+    pub log: Arc<dyn EventLog>,
+    /// Asked whether it answers only.
+    pub store: Arc<dyn ViewStore>,
+    /// Whether the log may be used.
+    pub log_gate: Gate,
+    /// Whether the view store may be used.
+    pub store_gate: Gate,
+    /// The settings of requests.
+    pub http: HttpConfig,
+    /// The settings of queries.
+    pub queries: QueriesConfig,
+    /// Who answers.
+    pub node: NodeInfo,
+}
+
+/// Who answers, for status.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NodeInfo {
+    /// The node's name.
+    pub id: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// New for every process.
+    pub instance: Uuid,
+    /// When this process began to serve.
+    pub started_at: Time,
+}
+
+/// The routes, below `http.base_path`.
+///
+/// A user's own routes may be merged to it; they answer as they like.
+pub fn router(door: Door) -> Router {
+    let base_path = door.http.base_path.trim_end_matches('/').to_owned();
+    let ids = RequestIds::new(door.node.instance);
+    let routes = Router::new()
+        .route("/commands/{aggregate}/{id}", post(commands::post))
+        .route("/projections", get(queries::list))
+        .route("/projections/{name}/{key}", get(queries::get))
+        .route("/admin/replays", get(admin::replays).post(admin::start_replay))
+        .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))
+        .route("/admin/status", get(admin::status))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/", get(index::get))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(Arc::new(door));
+    let routes = if base_path.is_empty() { routes } else { Router::new().nest(&base_path, routes) };
+    routes.fallback(problem::no_route).layer(from_fn_with_state(ids, frame::around))
+}

@@ -1,0 +1,165 @@
+//! The one table from what went wrong to status, category and code.
+//!
+//! A code is stable: clients branch on it. The category keeps a domain's own codes apart.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+
+use crate::ports::StoreError;
+use crate::read::{QueryError, ReplayError};
+use crate::write::{BadCommand, Failure};
+
+use super::Problem;
+use Category::{Bug, Conflict, Invalid, NotFound, OutcomeUnknown, Refused, Unavailable};
+
+/// How a problem is answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) category: Category,
+    pub(super) code: Cow<'static, str>,
+    /// When the same request may succeed, in seconds.
+    pub(super) retry_after_secs: Option<u32>,
+}
+
+/// The kind of a problem, which its `type` names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Category {
+    /// The request itself is wrong; the same will never succeed.
+    Invalid,
+    /// What it names is not there.
+    NotFound,
+    /// Something else is under way.
+    Conflict,
+    /// The domain said no.
+    Refused,
+    /// Nothing was done; the same may succeed later.
+    Unavailable,
+    /// It may have been done.
+    OutcomeUnknown,
+    /// Our fault.
+    Bug,
+}
+
+/// What helps soon, without a person.
+const SOON_SECS: u32 = 1;
+/// What helps only after a person did something.
+const LATE_SECS: u32 = 60;
+
+impl Category {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Invalid => "invalid",
+            NotFound => "not_found",
+            Conflict => "conflict",
+            Refused => "refused",
+            Unavailable => "unavailable",
+            OutcomeUnknown => "outcome_unknown",
+            Bug => "internal",
+        }
+    }
+
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Invalid => "The request is not valid",
+            NotFound => "Not found",
+            Conflict => "Something else is under way",
+            Refused => "The domain refused the command",
+            Unavailable => "Not possible now, nothing was done",
+            OutcomeUnknown => "The outcome is not known",
+            Bug => "The service failed",
+        }
+    }
+}
+
+impl Problem {
+    /// Status, category and code of every problem.
+    pub(super) fn answer(&self) -> Answer {
+        match self {
+            Self::NoRoute(_) => answer(404, NotFound, "no_such_route"),
+            Self::MethodNotAllowed(_) => answer(405, Invalid, "method_not_allowed"),
+            Self::NotAcceptable => answer(406, Invalid, "not_acceptable"),
+            Self::UriTooLong { .. } => answer(414, Invalid, "uri_too_long"),
+            Self::BodyTooLarge { .. } => answer(413, Invalid, "body_too_large"),
+            Self::BodyTooSlow { .. } => answer(408, Invalid, "body_too_slow"),
+            Self::BodyBroken => answer(400, Invalid, "body_broken"),
+            Self::MediaType(_) => answer(415, Invalid, "unsupported_media_type"),
+            Self::BadId { .. } | Self::BadPercent { .. } | Self::BadReplayId(_) => {
+                answer(400, Invalid, "bad_id")
+            }
+            Self::BadHeader { .. } => answer(400, Invalid, "bad_header"),
+            Self::BadPosition(_) => answer(400, Invalid, "bad_position"),
+            Self::UnknownParameter(_) => answer(400, Invalid, "unknown_parameter"),
+            Self::BadBody(_) => answer(400, Invalid, "bad_body"),
+            Self::NotSupported(_) => answer(400, Invalid, "not_supported"),
+            Self::NotReady(_) => unavailable("not_ready", SOON_SECS),
+            Self::UnknownReplay(_) => answer(404, NotFound, "unknown_replay"),
+            Self::Refused(refusal) => Answer {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                category: Refused,
+                code: refusal.code.clone(),
+                retry_after_secs: None,
+            },
+            Self::Command(failure) => of_command(failure),
+            Self::Query(error) => of_query(error),
+            Self::Replay(ReplayError::UnknownProjection(_)) => {
+                answer(404, NotFound, "unknown_projection")
+            }
+            Self::Replay(ReplayError::Running(_)) => answer(409, Conflict, "replay_running"),
+            Self::Panic(_) => answer(500, Bug, "internal"),
+        }
+    }
+}
+
+fn of_command(failure: &Failure) -> Answer {
+    match failure {
+        Failure::UnknownAggregate(_) => answer(404, NotFound, "unknown_aggregate"),
+        Failure::BadId(_) => answer(400, Invalid, "bad_id"),
+        Failure::BadCommand(BadCommand::NotJson { .. }) => answer(400, Invalid, "malformed_json"),
+        Failure::BadCommand(BadCommand::NoType { .. }) => answer(400, Invalid, "no_command_type"),
+        Failure::BadCommand(BadCommand::UnknownCommand { .. }) => {
+            answer(400, Invalid, "unknown_command")
+        }
+        Failure::BadCommand(BadCommand::BadField { .. }) => answer(400, Invalid, "bad_field"),
+        Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
+        Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
+        Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),
+        Failure::NoOwner { .. } => unavailable("no_owner", SOON_SECS),
+        Failure::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
+        Failure::HistoryUnreadable { .. } => unavailable("history_unreadable", LATE_SECS),
+        Failure::DecideTimeout(_) => unavailable("decide_timeout", SOON_SECS),
+        Failure::Bug(_) => answer(500, Bug, "internal"),
+        Failure::ShuttingDown => unavailable("shutting_down", SOON_SECS),
+        // No Retry-After: without an Idempotency-Key a repetition may do it twice.
+        Failure::OutcomeUnknown => answer(504, OutcomeUnknown, "outcome_unknown"),
+    }
+}
+
+fn of_query(error: &QueryError) -> Answer {
+    match error {
+        QueryError::UnknownProjection(_) => answer(404, NotFound, "unknown_projection"),
+        QueryError::NotFound { .. } => answer(404, NotFound, "view_not_found"),
+        QueryError::Behind(_) => unavailable("behind", SOON_SECS),
+        QueryError::PositionUnknown { .. } | QueryError::PartitionUnknown { .. } => {
+            answer(400, Invalid, "position_unknown")
+        }
+        QueryError::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
+        QueryError::Store(StoreError::Unavailable(_)) => {
+            unavailable("views_unavailable", SOON_SECS)
+        }
+        QueryError::Store(StoreError::Full(_)) => unavailable("views_full", LATE_SECS),
+        QueryError::Store(StoreError::Settings(_)) => unavailable("views_refused", LATE_SECS),
+        QueryError::Store(StoreError::Torn { .. }) => unavailable("behind", SOON_SECS),
+        QueryError::Store(StoreError::Invalid(_)) => answer(500, Bug, "internal"),
+    }
+}
+
+fn answer(status: u16, category: Category, code: &'static str) -> Answer {
+    let status = StatusCode::from_u16(status).expect("the table has valid codes only");
+    Answer { status, category, code: Cow::Borrowed(code), retry_after_secs: None }
+}
+
+fn unavailable(code: &'static str, retry_after_secs: u32) -> Answer {
+    let answer = answer(503, Unavailable, code);
+    Answer { retry_after_secs: Some(retry_after_secs), ..answer }
+}

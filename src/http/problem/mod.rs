@@ -1,0 +1,163 @@
+//! Everything that can be wrong with a request or its answer: the one error of the door.
+//!
+//! What a client reads is the `Display` text here; it never holds what is inside (addresses,
+//! panics, a store's own words). That goes to the log, once, in [`document`].
+
+mod answer;
+mod document;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+
+use crate::contract::{InvalidKey, InvalidPosition, Refusal};
+use crate::ports::StoreError;
+use crate::read::{QueryError, ReplayError};
+use crate::write::Failure;
+
+use super::health::Reason;
+
+pub(super) use document::document;
+
+/// Why a request has no other answer than a problem document.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("there is nothing at {0}; GET / lists the routes")]
+    NoRoute(String),
+    #[error("{0} is not possible here; the header Allow lists what is")]
+    MethodNotAllowed(Method),
+    #[error("the answer is application/json, which the header Accept does not take")]
+    NotAcceptable,
+    #[error("the URI is longer than {max} bytes")]
+    UriTooLong { max: usize },
+    #[error("the body is longer than {max} bytes (http.body_bytes_max)")]
+    BodyTooLarge { max: usize },
+    #[error("the body did not arrive within {ms} ms (http.request_timeout_ms)")]
+    BodyTooSlow { ms: u128 },
+    #[error("the body broke off")]
+    BodyBroken,
+    #[error("send the body as application/json, {0}")]
+    MediaType(String),
+    #[error("the {what} {error}")]
+    BadId { what: &'static str, error: InvalidKey },
+    #[error("the {what} has a `%` that is not followed by two hex digits")]
+    BadPercent { what: &'static str },
+    #[error("the id of a replay is a UUID, `{0}` is none")]
+    BadReplayId(String),
+    #[error("the header {name} {detail}")]
+    BadHeader { name: &'static str, detail: &'static str },
+    #[error("the header Retell-Position: {0}")]
+    BadPosition(#[from] InvalidPosition),
+    #[error("this route has no parameter `{0}`, it has none at all")]
+    UnknownParameter(String),
+    #[error("{0}")]
+    BadBody(String),
+    #[error("{0} is not supported yet; without it the request would be taken")]
+    NotSupported(&'static str),
+    #[error("the service is not ready")]
+    NotReady(Vec<Reason>),
+    #[error("there is no replay {0}; GET /admin/replays lists the latest")]
+    UnknownReplay(uuid::Uuid),
+    #[error("{}", .0.detail)]
+    Refused(Refusal),
+    #[error("{}", in_public(.0))]
+    Command(Failure),
+    #[error("{}", query_in_public(.0))]
+    Query(#[from] QueryError),
+    #[error("{}", replay_in_public(.0))]
+    Replay(#[from] ReplayError),
+    #[error("{FAILED}")]
+    Panic(String),
+}
+
+const FAILED: &str = "the service failed; its log has the cause under the request's id";
+
+impl Problem {
+    /// What the log is told beyond the detail.
+    fn cause(&self) -> String {
+        match self {
+            Self::Command(failure) => failure.to_string(),
+            Self::Query(error) => error.to_string(),
+            Self::Panic(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// A response without its document: that has the request's id, which only the frame knows.
+    fn into_response(self) -> Response {
+        let mut response = self.answer().status.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// The answer where there is no route.
+pub(super) async fn no_route(uri: Uri) -> Problem {
+    Problem::NoRoute(uri.path().chars().take(200).collect())
+}
+
+/// The answer where there is a route, but not for this method.
+pub(super) async fn method_not_allowed(method: Method) -> Problem {
+    Problem::MethodNotAllowed(method)
+}
+
+fn in_public(failure: &Failure) -> String {
+    match failure {
+        Failure::LogUnavailable(_) => "the log does not answer; nothing was done".to_owned(),
+        Failure::HistoryUnreadable { target, .. } => {
+            format!("the history of {target} cannot be read; nothing was done")
+        }
+        Failure::Bug(_) => {
+            "the aggregate failed, nothing was done; the log has the cause under the request's id"
+                .to_owned()
+        }
+        Failure::OutcomeUnknown => {
+            "the command may have been done, or may still be; its view will tell".to_owned()
+        }
+        Failure::UnknownAggregate(_)
+        | Failure::BadId(_)
+        | Failure::BadCommand(_)
+        | Failure::EventsTooLarge { .. }
+        | Failure::QueueFull { .. }
+        | Failure::CacheFull { .. }
+        | Failure::NoOwner { .. }
+        | Failure::DecideTimeout(_)
+        | Failure::ShuttingDown => failure.to_string(),
+    }
+}
+
+fn query_in_public(error: &QueryError) -> String {
+    match error {
+        QueryError::UnknownProjection(name) => unknown_projection(name),
+        QueryError::NotFound { .. } => "there is no view under this key; to read what a command \
+             wrote, send the Retell-Position of its answer with the query"
+            .to_owned(),
+        QueryError::LogUnavailable(_) => "the log does not answer".to_owned(),
+        QueryError::Store(StoreError::Unavailable(_)) => "the view store does not answer".into(),
+        QueryError::Store(StoreError::Full(_)) => "the view store has no room".to_owned(),
+        QueryError::Store(StoreError::Settings(_)) => {
+            "the view store's settings are wrong".to_owned()
+        }
+        QueryError::Store(StoreError::Torn { .. }) => "the views are being rebuilt".to_owned(),
+        QueryError::Store(StoreError::Invalid(_)) => FAILED.to_owned(),
+        QueryError::Behind(_)
+        | QueryError::PositionUnknown { .. }
+        | QueryError::PartitionUnknown { .. } => error.to_string(),
+    }
+}
+
+fn replay_in_public(error: &ReplayError) -> String {
+    match error {
+        ReplayError::UnknownProjection(name) => unknown_projection(name),
+        ReplayError::Running(_) => format!("{error} already; the header Location says where"),
+    }
+}
+
+fn unknown_projection(name: &str) -> String {
+    format!("there is no projection `{name}`; GET /projections lists them")
+}

@@ -1,0 +1,155 @@
+//! `GET /projections` and `GET /projections/{name}/{key}`: what there is, and one view.
+//!
+//! A view leaves as the bytes that are stored, never read and written again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::contract::Positions;
+use crate::events::Fingerprint;
+use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
+
+use super::headers::{JSON, PREFERENCE_APPLIED, RETELL_POSITION};
+use super::problem::Problem;
+use super::{Door, extract, headers};
+
+/// A view changes at any time: whoever keeps a copy must ask whether it still is the one.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// A projection in a list.
+#[derive(Serialize)]
+pub(super) struct Item {
+    #[serde(flatten)]
+    info: ProjectionInfo,
+    /// The state of the partition that is worst off.
+    state: &'static str,
+    /// Records that its partitions have still to fold.
+    lag: u64,
+    /// Aggregates that are held back.
+    parked: usize,
+}
+
+#[derive(Serialize)]
+struct List {
+    items: Vec<Item>,
+}
+
+pub(super) async fn list(
+    State(door): State<Arc<Door>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    extract::no_parameters(request.uri())?;
+    headers::accept_json(request.headers())?;
+    Ok(json(StatusCode::OK, &List { items: items(&door) }))
+}
+
+pub(super) async fn get(
+    State(door): State<Arc<Door>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    extract::no_parameters(request.uri())?;
+    let (projection, key) = extract::name_and_key(request.uri(), "key")?;
+    let headers = request.headers();
+    headers::accept_json(headers)?;
+    let after = headers::positions(headers)?;
+    let preferred = headers::preferred_wait(headers).filter(|_| !after.is_empty());
+    let preferred = preferred.map(|wait| wait.min(door.queries.wait_max));
+    let wait = preferred.unwrap_or(door.queries.wait_default);
+    let mut response = match door.views.get(&projection, &key, &after, wait).await {
+        Ok(found) => view(found, headers),
+        Err(error) => missing(error),
+    };
+    if let Some(wait) = preferred {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied(wait));
+    }
+    Ok(response)
+}
+
+/// Every projection and where it stands.
+pub(super) fn items(door: &Door) -> Vec<Item> {
+    door.views.list().into_iter().map(Item::from).collect()
+}
+
+/// A JSON answer that is not worth a cache's room.
+pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Response {
+    let json = serde_json::to_vec(content).expect("an answer has string keys only");
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response.headers_mut().insert(CACHE_CONTROL, NO_CACHE);
+    response
+}
+
+fn view(found: Found, asked: &axum::http::HeaderMap) -> Response {
+    let etag = format!("\"{}\"", Fingerprint::of(&found.view));
+    let mut response = if headers::none_match(asked, &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(found.view));
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        response
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, headers::value(etag));
+    headers.insert(CACHE_CONTROL, NO_CACHE);
+    add_positions(&mut response, &found.positions);
+    response
+}
+
+fn missing(error: QueryError) -> Response {
+    let positions = match &error {
+        QueryError::NotFound { positions } => positions.clone(),
+        _ => Positions::default(),
+    };
+    let mut response = Problem::from(error).into_response();
+    add_positions(&mut response, &positions);
+    response
+}
+
+fn add_positions(response: &mut Response, positions: &Positions) {
+    if !positions.is_empty() {
+        let text = headers::value(positions.to_string());
+        response.headers_mut().insert(RETELL_POSITION, text);
+    }
+}
+
+fn applied(wait: Duration) -> HeaderValue {
+    headers::value(format!("wait={}", wait.as_secs()))
+}
+
+impl From<ProjectionInfo> for Item {
+    fn from(info: ProjectionInfo) -> Self {
+        let lanes = || info.partitions.iter();
+        let worst = lanes().map(|lane| severity(&lane.state)).max();
+        let state = match (info.generation, worst) {
+            _ if info.paused => "paused",
+            (Some(_), Some((_, name))) => name,
+            (Some(_), None) => "following",
+            (None, _) => "building",
+        };
+        let (lag, parked) =
+            lanes().fold((0, 0), |(lag, parked), lane| (lag + lane.lag, parked + lane.parked));
+        Self { info, state, lag, parked }
+    }
+}
+
+/// How bad a lane's state is for who reads the views, and its name.
+const fn severity(state: &LaneState) -> (u8, &'static str) {
+    match state {
+        LaneState::Following => (0, "following"),
+        LaneState::StandingBy => (1, "standing_by"),
+        LaneState::Starting => (2, "starting"),
+        LaneState::Building => (3, "building"),
+        LaneState::Paused => (4, "paused"),
+        LaneState::Waiting { .. } => (5, "waiting"),
+        LaneState::Lost => (6, "lost"),
+        LaneState::NewerEvents { .. } => (7, "newer_events"),
+    }
+}

@@ -1,0 +1,229 @@
+//! A projection as the read loop sees it: without its Rust types.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::contract::{
+    Aggregate, EventOf, Key, MergedProjection, Name, Partition, Projection, Recorded, Sources,
+};
+use crate::log::Partitions;
+
+use super::status::ViewKind;
+
+/// A view of any type that may not be there: an `Option` of the projection's view.
+pub type Slot = Box<dyn Any + Send + Sync>;
+
+/// A projection without its Rust types.
+pub trait AnyProjection: Send + Sync {
+    /// Its name.
+    fn name(&self) -> Name;
+
+    /// Its revision.
+    fn revision(&self) -> u32;
+
+    /// What its keys are.
+    fn kind(&self) -> ViewKind;
+
+    /// The JSON Schema of its views.
+    fn schema(&self) -> Value;
+
+    /// The aggregates whose events it folds.
+    fn sources(&self) -> Sources;
+
+    /// The partition of a key; `None` when each partition has a part of it.
+    fn partition_of(&self, key: &Key, partitions: Partitions) -> Option<Partition>;
+
+    /// The keys that an event changes; `None` is the id of its aggregate.
+    fn keys(&self, recorded: &Recorded<'_>) -> Option<Vec<Key>>;
+
+    /// A slot with the stored view, or an empty one.
+    ///
+    /// # Errors
+    /// The stored view is not one of this revision's.
+    fn slot(&self, stored: Option<&[u8]>) -> Result<Slot, serde_json::Error>;
+
+    /// Folds an event into a slot. If the fold panics the slot is empty.
+    fn fold(&self, slot: &mut Slot, key: &str, recorded: &Recorded<'_>);
+
+    /// The slot's view as it is stored; `None` when it is empty.
+    fn render(&self, slot: &Slot) -> Option<Bytes>;
+
+    /// One view of the parts of all partitions.
+    ///
+    /// # Errors
+    /// A stored part is not one of this revision's.
+    fn merge(&self, parts: Vec<Bytes>) -> Result<Bytes, serde_json::Error>;
+}
+
+/// All projections of an application, by name.
+#[derive(Clone, Default)]
+pub struct Projections(BTreeMap<&'static str, Arc<dyn AnyProjection>>);
+
+/// A [`Projection`] without its types.
+pub struct Keyed<P> {
+    name: Name,
+    projection: P,
+}
+
+/// A [`MergedProjection`] without its types.
+pub struct Merged<P> {
+    name: Name,
+    projection: P,
+}
+
+impl Projections {
+    /// Adds a projection.
+    ///
+    /// # Errors
+    /// The name that is taken.
+    pub fn add(&mut self, projection: Arc<dyn AnyProjection>) -> Result<(), Name> {
+        let name = projection.name();
+        match self.0.insert(name.as_str(), projection) {
+            None => Ok(()),
+            Some(_) => Err(name),
+        }
+    }
+
+    /// Each projection, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyProjection>> {
+        self.0.values()
+    }
+}
+
+impl<P: Projection> Keyed<P> {
+    /// The projection under its name.
+    pub const fn new(name: Name, projection: P) -> Self {
+        Self { name, projection }
+    }
+}
+
+impl<P: MergedProjection> Merged<P> {
+    /// The projection under its name.
+    pub const fn new(name: Name, projection: P) -> Self {
+        Self { name, projection }
+    }
+}
+
+impl<P: Projection> AnyProjection for Keyed<P> {
+    fn name(&self) -> Name {
+        self.name
+    }
+
+    fn revision(&self) -> u32 {
+        P::REVISION
+    }
+
+    fn kind(&self) -> ViewKind {
+        ViewKind::Aggregate(<P::Aggregate as cqrs_es::Aggregate>::TYPE)
+    }
+
+    fn schema(&self) -> Value {
+        schemars::schema_for!(P::View).to_value()
+    }
+
+    fn sources(&self) -> Sources {
+        Sources::default().and::<P::Aggregate>()
+    }
+
+    fn partition_of(&self, key: &Key, partitions: Partitions) -> Option<Partition> {
+        let whole = || Cow::Owned(format!("{}/{key}", <P::Aggregate as cqrs_es::Aggregate>::TYPE));
+        let by = P::Aggregate::partition_by(key.as_str()).unwrap_or_else(whole);
+        Some(partitions.of(&by))
+    }
+
+    fn keys(&self, _: &Recorded<'_>) -> Option<Vec<Key>> {
+        None
+    }
+
+    fn slot(&self, stored: Option<&[u8]>) -> Result<Slot, serde_json::Error> {
+        let view: Option<P::View> = stored.map(serde_json::from_slice).transpose()?;
+        Ok(Box::new(view))
+    }
+
+    fn fold(&self, slot: &mut Slot, _: &str, recorded: &Recorded<'_>) {
+        let view = view_in::<P::View>(slot);
+        let event: &EventOf<P::Aggregate> =
+            recorded.event::<P::Aggregate>().expect("the source decodes its own events");
+        *view = self.projection.fold(view.take(), event, recorded);
+    }
+
+    fn render(&self, slot: &Slot) -> Option<Bytes> {
+        render::<P::View>(slot)
+    }
+
+    fn merge(&self, parts: Vec<Bytes>) -> Result<Bytes, serde_json::Error> {
+        Ok(parts.into_iter().next().unwrap_or_default())
+    }
+}
+
+impl<P: MergedProjection> AnyProjection for Merged<P> {
+    fn name(&self) -> Name {
+        self.name
+    }
+
+    fn revision(&self) -> u32 {
+        P::REVISION
+    }
+
+    fn kind(&self) -> ViewKind {
+        ViewKind::Merged
+    }
+
+    fn schema(&self) -> Value {
+        schemars::schema_for!(P::View).to_value()
+    }
+
+    fn sources(&self) -> Sources {
+        self.projection.sources()
+    }
+
+    fn partition_of(&self, _: &Key, _: Partitions) -> Option<Partition> {
+        None
+    }
+
+    fn keys(&self, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
+        Some(self.projection.keys(recorded))
+    }
+
+    fn slot(&self, stored: Option<&[u8]>) -> Result<Slot, serde_json::Error> {
+        let view: Option<P::View> = stored.map(serde_json::from_slice).transpose()?;
+        Ok(Box::new(view))
+    }
+
+    fn fold(&self, slot: &mut Slot, key: &str, recorded: &Recorded<'_>) {
+        let view = view_in::<P::View>(slot);
+        let key = Key::new(key).expect("a key that `keys` gave");
+        *view = Some(self.projection.fold(view.take().unwrap_or_default(), &key, recorded));
+    }
+
+    fn render(&self, slot: &Slot) -> Option<Bytes> {
+        render::<P::View>(slot)
+    }
+
+    fn merge(&self, parts: Vec<Bytes>) -> Result<Bytes, serde_json::Error> {
+        let [only] = parts.as_slice() else {
+            let mut whole = P::View::default();
+            for part in &parts {
+                whole = self.projection.merge(whole, serde_json::from_slice(part)?);
+            }
+            return serde_json::to_vec(&whole).map(Bytes::from);
+        };
+        Ok(only.clone())
+    }
+}
+
+fn view_in<V: 'static>(slot: &mut Slot) -> &mut Option<V> {
+    slot.downcast_mut().expect("a slot stays with the projection that made it")
+}
+
+fn render<V: serde::Serialize + 'static>(slot: &Slot) -> Option<Bytes> {
+    let view: &Option<V> =
+        slot.downcast_ref().expect("a slot stays with the projection that made it");
+    let view = view.as_ref()?;
+    Some(serde_json::to_vec(view).expect("a view has string keys only").into())
+}

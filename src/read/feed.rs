@@ -1,0 +1,155 @@
+//! One reader per partition for all lanes at the head: each record is fetched once.
+//!
+//! A lane that cannot keep up is let go; it catches up with a reader of its own and comes back.
+//! So no lane ever waits for another for longer than [`PATIENCE`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::contract::{Offset, Partition};
+use crate::ports::{EventLog, LogReader, LogRecord};
+use crate::shutdown::Shutdown;
+
+/// Chunks that wait for a lane.
+const QUEUE_LEN: usize = 4;
+
+/// How long a full lane is waited for before it is let go.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long the feed waits before it asks a log again that did not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Records that a feed gave to all its lanes.
+pub(super) struct Fed {
+    pub(super) records: Vec<LogRecord>,
+    pub(super) at_end: bool,
+}
+
+/// The shared reader of one partition. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Feed(Arc<Inner>);
+
+struct Inner {
+    log: Arc<dyn EventLog>,
+    partition: Partition,
+    records_max: usize,
+    bytes_max: usize,
+    lanes: Mutex<Lanes>,
+    joined: Notify,
+}
+
+#[derive(Default)]
+struct Lanes {
+    /// The offset after the last record that was given out; `None` while nobody listens.
+    next: Option<Offset>,
+    queues: Vec<mpsc::Sender<Arc<Fed>>>,
+}
+
+impl Feed {
+    pub(super) fn new(
+        log: Arc<dyn EventLog>,
+        partition: Partition,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Self {
+        let (lanes, joined) = (Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { log, partition, records_max, bytes_max, lanes, joined }))
+    }
+
+    /// Joins, if the lane is where the feed is or before it: then it gets every record from
+    /// `next` on, perhaps some twice. Otherwise it must read on by itself and try again.
+    pub(super) fn join(&self, next: Offset) -> Option<mpsc::Receiver<Arc<Fed>>> {
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // All lanes read the same records, so "the offset after the last one" is the same number
+        // for all that have come as far, whatever holes there are.
+        if lanes.next.is_some_and(|fed| fed > next) {
+            return None;
+        }
+        lanes.next.get_or_insert(next);
+        let (queue, receiver) = mpsc::channel(QUEUE_LEN);
+        lanes.queues.push(queue);
+        self.0.joined.notify_one();
+        Some(receiver)
+    }
+
+    /// Feeds until the process goes down.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        let feed = async {
+            loop {
+                let from = self.wait_for_lane().await;
+                match self.0.log.reader(self.0.partition, from).await {
+                    Ok(mut reader) => self.feed(reader.as_mut()).await,
+                    Err(_) => tokio::time::sleep(RETRY_DELAY).await,
+                }
+            }
+        };
+        tokio::select! {
+            () = feed => {}
+            () = shutdown.requested() => {}
+        }
+    }
+
+    async fn wait_for_lane(&self) -> Offset {
+        loop {
+            if let Some(next) = self.lanes(|lanes| lanes.next) {
+                return next;
+            }
+            self.0.joined.notified().await;
+        }
+    }
+
+    /// Gives out what the reader gets, until nobody listens or the reader fails.
+    async fn feed(&self, reader: &mut dyn LogReader) {
+        loop {
+            let chunk = match reader.next(self.0.records_max, self.0.bytes_max).await {
+                Ok(chunk) => chunk,
+                Err(error) if error.is_retryable() => {
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    continue;
+                }
+                Err(_) => return self.let_all_go(),
+            };
+            let last = chunk.records.last().map(|record| record.offset.next());
+            let queues = self.lanes(|lanes| {
+                lanes.next = last.or(lanes.next);
+                lanes.queues.clone()
+            });
+            let fed = Arc::new(Fed { records: chunk.records, at_end: chunk.at_end });
+            for queue in queues {
+                if !give(&queue, &fed).await {
+                    self.let_go(&queue);
+                }
+            }
+            if self.lanes(|lanes| lanes.queues.is_empty()) {
+                return self.let_all_go();
+            }
+        }
+    }
+
+    fn let_go(&self, queue: &mpsc::Sender<Arc<Fed>>) {
+        self.lanes(|lanes| lanes.queues.retain(|other| !other.same_channel(queue)));
+    }
+
+    /// Lets every lane find its own way; the next that joins says where to begin.
+    fn let_all_go(&self) {
+        self.lanes(|lanes| *lanes = Lanes::default());
+    }
+
+    fn lanes<T>(&self, with: impl FnOnce(&mut Lanes) -> T) -> T {
+        with(&mut self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whether the lane took it in time.
+async fn give(queue: &mpsc::Sender<Arc<Fed>>, fed: &Arc<Fed>) -> bool {
+    match queue.try_send(fed.clone()) {
+        Ok(()) => true,
+        Err(mpsc::error::TrySendError::Closed(_)) => false,
+        Err(mpsc::error::TrySendError::Full(_)) => {
+            timeout(PATIENCE, queue.send(fed.clone())).await.is_ok_and(|sent| sent.is_ok())
+        }
+    }
+}

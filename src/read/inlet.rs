@@ -1,0 +1,79 @@
+//! Where a lane's records come from: a reader of its own, or the feed once it is at the head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::config::ReadConfig;
+use crate::contract::{Offset, Partition};
+use crate::ports::{EventLog, LogError, LogReader};
+
+use super::feed::{Fed, Feed};
+
+pub(super) struct Inlet {
+    log: Arc<dyn EventLog>,
+    partition: Partition,
+    feed: Feed,
+    records_max: usize,
+    bytes_max: usize,
+    from: From,
+}
+
+enum From {
+    Own(Box<dyn LogReader>),
+    Feed(mpsc::Receiver<Arc<Fed>>),
+}
+
+impl Inlet {
+    /// Opens a reader at `next`.
+    pub(super) async fn open(
+        log: Arc<dyn EventLog>,
+        partition: Partition,
+        feed: Feed,
+        next: Offset,
+        config: &ReadConfig,
+    ) -> Result<Self, LogError> {
+        let reader = log.reader(partition, next).await?;
+        let (records_max, bytes_max) = (config.chunk_records_max, config.chunk_bytes_max);
+        Ok(Self { log, partition, feed, records_max, bytes_max, from: From::Own(reader) })
+    }
+
+    /// The next records, some of which may be before `next`; nothing when none came for as long
+    /// as `patience`. A lane that may follow joins the feed when it is near the head.
+    pub(super) async fn next(
+        &mut self,
+        next: Offset,
+        may_join: bool,
+        patience: Duration,
+    ) -> Result<Option<Arc<Fed>>, LogError> {
+        loop {
+            match &mut self.from {
+                From::Own(reader) => {
+                    let read = reader.next(self.records_max, self.bytes_max);
+                    let Ok(chunk) = timeout(patience, read).await else { return Ok(None) };
+                    let chunk = chunk?;
+                    let near = chunk.at_end || chunk.records.len() < self.records_max;
+                    let last = chunk.records.last().map_or(next, |last| last.offset.next());
+                    if may_join
+                        && near
+                        && let Some(queue) = self.feed.join(last)
+                    {
+                        self.from = From::Feed(queue);
+                    }
+                    let (records, at_end) = (chunk.records, chunk.at_end);
+                    return Ok(Some(Arc::new(Fed { records, at_end })));
+                }
+                From::Feed(queue) => match timeout(patience, queue.recv()).await {
+                    Ok(Some(fed)) => return Ok(Some(fed)),
+                    Ok(None) => {
+                        let reader = self.log.reader(self.partition, next).await?;
+                        self.from = From::Own(reader);
+                    }
+                    Err(_) => return Ok(None),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! From changed views in memory to the space: views and checkpoint together.
+
+use crate::ports::{Change, Commit, SpaceState};
+
+use super::{Halt, Lane, LaneParts, PARKED_MAP, moved};
+
+impl Lane {
+    /// Commits what was folded, in one piece.
+    pub(super) async fn commit(&mut self) -> Result<(), Halt> {
+        let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
+        let changes = self.take_changes();
+        self.commit_as(SpaceState::At(checkpoint), &changes).await?;
+        self.workspace.age(self.parts.config.cached_views_max);
+        self.publish(false);
+        Ok(())
+    }
+
+    /// Commits what was folded, in as many pieces as it takes. Nobody reads the space meanwhile;
+    /// if this process dies between two pieces, the space is dropped and built again.
+    pub(super) async fn flush(&mut self) -> Result<(), Halt> {
+        let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
+        let changes = self.take_changes();
+        let flushing = SpaceState::Flushing(self.parts.ids.next());
+        let mut pieces = changes.chunks(self.parts.store.changes_max()).peekable();
+        while let Some(piece) = pieces.next() {
+            if pieces.peek().is_some() {
+                self.commit_as(flushing.clone(), piece).await?;
+            } else {
+                self.commit_as(SpaceState::At(checkpoint), piece).await?;
+            }
+        }
+        if changes.is_empty() {
+            self.commit_as(SpaceState::At(checkpoint), &[]).await?;
+        }
+        self.workspace.clear();
+        Ok(())
+    }
+
+    pub(super) async fn flush_before_newer(&mut self, following: bool) -> Result<(), Halt> {
+        if following { Ok(()) } else { self.flush().await }
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        let mut changes = self.workspace.take_changes(self.parts.projection.as_ref());
+        for (aggregate, parked) in std::mem::take(&mut self.grown) {
+            let value = serde_json::to_vec(&parked).expect("it has string keys only").into();
+            let map = PARKED_MAP.to_owned();
+            changes.push(Change::PutField { map, field: aggregate, value, expires_in: None });
+        }
+        changes
+    }
+
+    async fn commit_as(&mut self, new: SpaceState, changes: &[Change]) -> Result<(), Halt> {
+        let LaneParts { store, space, .. } = &self.parts;
+        match store.commit(space, &self.state, &new, changes).await? {
+            Commit::Committed => {
+                self.state = new;
+                Ok(())
+            }
+            Commit::Stale(state) => Err(moved(&state)),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! From records to changed views in memory.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use crate::contract::{Key, Position};
+use crate::ports::{LogRecord, SpaceState};
+
+use super::super::inlet::Inlet;
+use super::super::steps::{Limits, Parked, Step, Steps};
+use super::super::workspace::doc_key;
+use super::{Halt, IDLE_CHECK, Lane, LaneParts, moved};
+
+/// Views read from the store at once.
+const LOAD_MAX: usize = 1_000;
+
+impl Lane {
+    /// Folds until something is in the way.
+    pub(super) async fn fold_on(&mut self) -> Halt {
+        match self.try_fold_on().await {
+            Ok(never) => match never {},
+            Err(halt) => halt,
+        }
+    }
+
+    async fn try_fold_on(&mut self) -> Result<Infallible, Halt> {
+        let LaneParts { log, space, feed, config, .. } = self.parts.clone();
+        let from = self.tracker.next();
+        let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
+        loop {
+            let following = self.build_until.is_none();
+            let Some(fed) = inlet.next(self.tracker.next(), following, IDLE_CHECK).await? else {
+                self.check_space().await?;
+                continue;
+            };
+            let from = self.tracker.next();
+            let seen = fed.records.partition_point(|record| record.offset < from);
+            self.fold_records(&fed.records[seen..]).await?;
+            if let Some(until) = self.build_until {
+                let built = fed.at_end || self.tracker.next() >= until;
+                if built || self.workspace.bytes() > self.parts.build_bytes_max {
+                    self.flush().await?;
+                }
+                if built && self.state.checkpoint().is_some() {
+                    self.build_until = None;
+                }
+            }
+            self.publish(fed.at_end);
+        }
+    }
+
+    async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
+        let partition = self.parts.space.partition;
+        let following = self.build_until.is_none();
+        // A view that is new takes two changes: itself, and its place in the index.
+        let live_max = self.parts.store.changes_max() / 2;
+        let keys_max = if following { live_max } else { usize::MAX };
+        while !records.is_empty() {
+            let position = |record: &LogRecord| Position { partition, offset: record.offset };
+            let steps = Steps::of(
+                self.parts.projection.as_ref(),
+                &self.sources,
+                &self.tracker,
+                &self.parked,
+                records,
+                position,
+                &Limits { keys_max },
+            );
+            self.load(&steps).await?;
+            if let Err((aggregate, poison)) = self.fold(&steps) {
+                tracing::error!(%aggregate, error = poison.error, "a fold panicked: parked");
+                self.poison.insert(aggregate, poison);
+                return Err(Halt::Reopen);
+            }
+            self.tracker = steps.tracker;
+            self.parked.extend(steps.parked.clone());
+            self.grown.extend(steps.parked);
+            if following {
+                self.commit().await?;
+            }
+            if let Some(newer) = steps.newer {
+                self.flush_before_newer(following).await?;
+                return Err(Halt::Newer(newer));
+            }
+            records = &records[steps.taken..];
+        }
+        Ok(())
+    }
+
+    /// Brings every view that the steps change into memory.
+    async fn load(&mut self, steps: &Steps<'_>) -> Result<(), Halt> {
+        let mut missing: Vec<&str> = Vec::new();
+        let keys = steps.steps.iter().flat_map(Step::keys);
+        for key in keys {
+            if !self.workspace.touch(key) {
+                missing.push(key);
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let projection = self.parts.projection.clone();
+        let empty = self.state == SpaceState::Empty;
+        for keys in missing.chunks(LOAD_MAX) {
+            let stored = if empty { vec![None; keys.len()] } else { self.read(keys).await? };
+            for (key, stored) in keys.iter().zip(stored) {
+                let slot = projection.slot(stored.as_deref()).map_err(|error| {
+                    tracing::error!(space = %self.parts.space, key, %error, "a view is torn");
+                    Halt::Lost
+                })?;
+                let key = Key::new(key).expect("a view's key was checked before");
+                self.workspace.hold(key, slot, stored.is_some());
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, Halt> {
+        let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
+        let (state, values) = self.parts.store.read(&self.parts.space, &keys).await?;
+        if state == self.state { Ok(values) } else { Err(moved(&state)) }
+    }
+
+    /// Folds the steps in memory; a panic names the aggregate and the record.
+    fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Parked)> {
+        let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
+        for step in &steps.steps {
+            let fold = || {
+                step.for_each(|key, recorded| {
+                    projection.fold(workspace.slot(key), key, recorded);
+                });
+            };
+            if catch_unwind(AssertUnwindSafe(fold)).is_err() {
+                let error = "the projection's fold panicked".to_owned();
+                let poison = Parked { position: step.position(), error, count: 0 };
+                return Err((step.target().to_string(), poison));
+            }
+        }
+        Ok(())
+    }
+}

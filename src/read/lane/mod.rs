@@ -1,0 +1,284 @@
+//! A lane: one partition of one generation of one projection.
+//!
+//! It folds what counts and commits views and checkpoint together, so a crash anywhere repeats
+//! nothing and loses nothing. A generation that is being built is read by nobody: its lane keeps
+//! views in memory for as long as there is room. A lane that finds that another commits to its
+//! space stands by; one whose space is lost says so and ends: nothing is ever refilled in place.
+
+mod commit;
+mod fold;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use crate::config::ReadConfig;
+use crate::contract::{Offset, Source, Time};
+use crate::log::Tracker;
+use crate::ports::{EventLog, Ids, LogError, Space, SpaceState, StoreError, ViewStore};
+use crate::shutdown::Shutdown;
+
+use super::any_projection::AnyProjection;
+use super::feed::Feed;
+use super::origin::Origin;
+use super::status::LaneState;
+use super::steps::ParkedMap;
+use super::workspace::Workspace;
+
+/// The map in each space with the aggregates that are held back.
+pub(super) const PARKED_MAP: &str = "parked";
+
+/// How long a lane waits before it asks a log or a store again that did not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// How often a lane in which nothing happens looks whether its space is still there.
+pub(super) const IDLE_CHECK: Duration = Duration::from_secs(1);
+
+/// How often in a row another's checkpoint must stand still before a lane takes over.
+const STILL_CHECKS: u32 = 3;
+
+/// What a lane works with.
+#[derive(Clone)]
+pub(super) struct LaneParts {
+    pub(super) projection: Arc<dyn AnyProjection>,
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) store: Arc<dyn ViewStore>,
+    pub(super) feed: Feed,
+    pub(super) origin: Origin,
+    pub(super) ids: Ids,
+    pub(super) space: Space,
+    pub(super) config: ReadConfig,
+    /// Bytes of views that a lane may hold while it builds.
+    pub(super) build_bytes_max: usize,
+    /// Poked whenever the lane's progress changes.
+    pub(super) changed: Arc<Notify>,
+}
+
+/// How far a lane has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) state: LaneState,
+    /// The offset after the last record that is committed.
+    pub(super) next: Offset,
+    /// The offset after the last record that is folded, committed or not.
+    pub(super) folded: Offset,
+    /// Whether the log's end was reached, when it last looked.
+    pub(super) at_end: bool,
+    pub(super) time: Option<Time>,
+    pub(super) parked: Arc<ParkedMap>,
+}
+
+pub(super) struct Lane {
+    parts: LaneParts,
+    sources: Vec<Source>,
+    /// Where a building lane is done: the log's end when the build began.
+    build_until: Option<Offset>,
+    /// What was last committed.
+    state: SpaceState,
+    /// What was folded.
+    tracker: Tracker,
+    workspace: Workspace,
+    parked: ParkedMap,
+    /// What of `parked` is not committed.
+    grown: ParkedMap,
+    /// Aggregates whose fold panicked, from which record on; they outlive a restart of the lane.
+    poison: ParkedMap,
+    progress: watch::Sender<Progress>,
+}
+
+/// Why a lane stops folding for now.
+pub(super) enum Halt {
+    /// Begin again from what is committed.
+    Reopen,
+    /// Begin again after a while: the log or the store does not answer.
+    Retry(String),
+    /// Another runner commits to the space.
+    StandBy,
+    /// The space is not there, or not of this log, or torn.
+    Lost,
+    /// The next record was written by a newer binary.
+    Newer(String),
+}
+
+impl Lane {
+    /// A lane that folds the space on; with `build_until` it builds first.
+    pub(super) fn new(
+        parts: LaneParts,
+        build_until: Option<Offset>,
+    ) -> (Self, watch::Receiver<Progress>) {
+        let (progress, receiver) = watch::channel(Progress::default());
+        let sources = parts.projection.sources().iter().copied().collect();
+        let lane = Self {
+            parts,
+            sources,
+            build_until,
+            state: SpaceState::Empty,
+            tracker: Tracker::default(),
+            workspace: Workspace::default(),
+            parked: ParkedMap::new(),
+            grown: ParkedMap::new(),
+            poison: ParkedMap::new(),
+            progress,
+        };
+        (lane, receiver)
+    }
+
+    /// Runs until it is stopped, or its space is lost.
+    pub(super) async fn run(mut self, stop: Shutdown) {
+        tokio::select! {
+            () = self.keep_on() => {}
+            () = stop.requested() => {}
+        }
+    }
+
+    async fn keep_on(&mut self) {
+        loop {
+            let halt = match self.open().await {
+                Ok(()) => self.fold_on().await,
+                Err(halt) => halt,
+            };
+            let space = &self.parts.space;
+            match halt {
+                Halt::Reopen => {}
+                Halt::Retry(reason) => {
+                    tracing::warn!(%space, %reason, "a lane waits");
+                    self.say(LaneState::Waiting { reason });
+                    sleep(RETRY_DELAY).await;
+                }
+                Halt::StandBy => {
+                    if self.stand_by().await.is_err() {
+                        return self.say(LaneState::Lost);
+                    }
+                }
+                Halt::Lost => {
+                    tracing::error!(%space, "the space is lost");
+                    return self.say(LaneState::Lost);
+                }
+                Halt::Newer(detail) => {
+                    tracing::error!(%space, %detail, "a newer binary wrote the next event");
+                    self.say(LaneState::NewerEvents { detail });
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Finds out where the space stands, and whether that is of this log.
+    async fn open(&mut self) -> Result<(), Halt> {
+        let LaneParts { store, space, origin, .. } = &self.parts;
+        let (state, parked) = store.read_map(space, PARKED_MAP).await?;
+        let checkpoint = state.checkpoint().copied();
+        let known = match &checkpoint {
+            Some(checkpoint) => origin.has(checkpoint).await?,
+            None => false,
+        };
+        self.workspace.clear();
+        self.grown.clear();
+        match checkpoint.filter(|_| known) {
+            Some(checkpoint) => {
+                self.tracker = Tracker::resume(&checkpoint);
+                self.state = state;
+                self.parked = read_parked(&parked)?;
+            }
+            None if self.build_until.is_none() => return Err(Halt::Lost),
+            None => {
+                if state != SpaceState::Empty {
+                    // A build that died in the middle of a flush, or of another log.
+                    super::generations::drop_whole(store.as_ref(), space).await?;
+                }
+                self.tracker = Tracker::default();
+                self.state = SpaceState::Empty;
+                self.parked.clear();
+            }
+        }
+        for (aggregate, poison) in &self.poison {
+            self.parked.entry(aggregate.clone()).or_insert_with(|| poison.clone());
+        }
+        self.publish(false);
+        Ok(())
+    }
+
+    /// Looks whether the space is still what this lane made it.
+    async fn check_space(&self) -> Result<(), Halt> {
+        let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
+        if state == self.state { Ok(()) } else { Err(moved(&state)) }
+    }
+
+    /// Waits until the other runner stops; says when the space is lost meanwhile.
+    async fn stand_by(&mut self) -> Result<(), Halt> {
+        tracing::warn!(space = %self.parts.space, "another runner commits here: standing by");
+        let (mut last, mut still) = (SpaceState::Empty, 0);
+        while still < STILL_CHECKS {
+            sleep(IDLE_CHECK).await;
+            let read = self.parts.store.read(&self.parts.space, &[]).await;
+            let Ok((state, _)) = read else { continue };
+            if state == SpaceState::Empty && self.build_until.is_none() {
+                return Err(Halt::Lost);
+            }
+            still = if state == last { still + 1 } else { 0 };
+            last = state;
+            self.state = last.clone();
+            self.say(LaneState::StandingBy);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, at_end: bool) {
+        let building = self.build_until.is_some();
+        let state = if building { LaneState::Building } else { LaneState::Following };
+        self.tell(state, at_end);
+    }
+
+    fn say(&self, state: LaneState) {
+        self.tell(state, false);
+    }
+
+    fn tell(&self, state: LaneState, at_end: bool) {
+        let committed = self.state.checkpoint();
+        self.progress.send_modify(|progress| {
+            progress.state = state;
+            progress.next = committed.map_or(Offset(0), |checkpoint| checkpoint.next);
+            progress.time = committed.map(|checkpoint| checkpoint.time);
+            progress.folded = self.tracker.next();
+            progress.at_end = at_end;
+            if progress.parked.as_ref() != &self.parked {
+                progress.parked = Arc::new(self.parked.clone());
+            }
+        });
+        self.parts.changed.notify_waiters();
+    }
+}
+
+/// What it means that a space's state is not the one that was left.
+fn moved(state: &SpaceState) -> Halt {
+    if *state == SpaceState::Empty { Halt::Lost } else { Halt::StandBy }
+}
+
+fn read_parked(
+    fields: &std::collections::BTreeMap<String, bytes::Bytes>,
+) -> Result<ParkedMap, Halt> {
+    let read = |(aggregate, json): (&String, &bytes::Bytes)| {
+        serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
+    };
+    fields.iter().map(read).collect::<Result<_, _>>().map_err(|_| Halt::Lost)
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Torn { .. } => Self::Lost,
+            other => Self::Retry(other.to_string()),
+        }
+    }
+}
+
+impl From<LogError> for Halt {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::OutOfRange { .. } => Self::Lost,
+            other => Self::Retry(other.to_string()),
+        }
+    }
+}

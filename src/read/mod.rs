@@ -1,0 +1,27 @@
+//! The read loop: folds the log into views, serves them, and rebuilds them beside the old ones.
+//!
+//! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
+//! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
+//! generation live and builds another when asked; [`Views`] answers queries, waiting for a
+//! position if asked. Nothing here knows a concrete view or what a store is made of.
+
+mod any_projection;
+mod ends;
+mod feed;
+mod generations;
+mod inlet;
+mod lane;
+mod origin;
+mod queries;
+mod replay;
+mod start;
+mod status;
+mod steps;
+mod supervisor;
+mod workspace;
+
+pub use any_projection::{AnyProjection, Keyed, Merged, Projections, Slot};
+pub use queries::{Found, QueryError, Views};
+pub use replay::{ReplayError, ReplayState, ReplayStatus, Replays};
+pub use start::{ReadParts, start};
+pub use status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo, ViewKind};

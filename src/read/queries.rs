@@ -1,0 +1,338 @@
+//! Queries: the stored bytes of a view, with the position that they are of.
+//!
+//! A query is answered from the live generation only, and never from before the positions that
+//! it names or from before the generation went live.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::contract::{Key, Offset, Partition, Position, Positions};
+use crate::gate::{Gate, GateState};
+use crate::log::Checkpoint;
+use crate::ports::{EventLog, StoreError, ViewStore};
+
+use super::any_projection::AnyProjection;
+use super::ends::Ends;
+use super::generations::Live;
+use super::lane::Progress;
+use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
+use super::workspace::doc_key;
+
+/// How long a wait goes on before the log is asked whether the position exists at all.
+const TRUST: Duration = Duration::from_millis(100);
+
+/// How often a wait looks at the store, for commits of another process.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Answers queries. Cheap to clone.
+#[derive(Clone)]
+pub struct Views(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) store: Arc<dyn ViewStore>,
+    pub(super) store_gate: Gate,
+    pub(super) ends: Ends,
+    pub(super) entries: BTreeMap<&'static str, Entry>,
+    pub(super) paused: Vec<String>,
+}
+
+pub(super) struct Entry {
+    pub(super) projection: Arc<dyn AnyProjection>,
+    pub(super) live: watch::Receiver<Option<Arc<Live>>>,
+}
+
+/// A view as it is stored.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The view's JSON.
+    pub view: Bytes,
+    /// Everything up to here is in it; one position, or one for each partition when merged.
+    pub positions: Positions,
+}
+
+/// Why a query has no view.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There is no such projection. Do not retry.
+    #[error("there is no projection `{0}`")]
+    UnknownProjection(String),
+    /// There is no view under this key, as of these positions.
+    #[error("there is no view under this key")]
+    NotFound {
+        /// Everything up to here is known.
+        positions: Positions,
+    },
+    /// The views have not come to the position, or are being rebuilt. Retry later.
+    #[error("the views are behind: {0}")]
+    Behind(String),
+    /// The position is beyond the log's end. Do not retry.
+    #[error("position {position} is not in the log, whose partition ends at {end}")]
+    PositionUnknown {
+        /// What was asked for.
+        position: Position,
+        /// The log's end.
+        end: Offset,
+    },
+    /// The position's partition does not exist. Do not retry.
+    #[error("position {position} is not in the log, which has {partitions} partitions")]
+    PartitionUnknown {
+        /// What was asked for.
+        position: Position,
+        /// How many partitions there are.
+        partitions: u32,
+    },
+    /// The log did not answer a question about its end. Retry later.
+    #[error("the log is unavailable: {0}")]
+    LogUnavailable(String),
+    /// The view store does not answer. Retry later.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What one look at the store gave.
+enum Look {
+    Answer(Result<Found, QueryError>),
+    /// This partition has not come far enough.
+    NotYet(Partition),
+}
+
+impl Views {
+    pub(super) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The view under a key, as of at least these positions; waits for them at most this long.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn get(
+        &self,
+        projection: &str,
+        key: &Key,
+        after: &Positions,
+        wait: Duration,
+    ) -> Result<Found, QueryError> {
+        let unknown = || QueryError::UnknownProjection(projection.to_owned());
+        let entry = self.0.entries.get(projection).ok_or_else(unknown)?;
+        self.check_store()?;
+        self.check_partitions(after)?;
+        let begun = Instant::now();
+        let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
+        let mut trusted = false;
+        loop {
+            let live = entry.live.borrow().clone();
+            let Some(live) = live else {
+                self.wait_for_live(entry, deadline).await?;
+                continue;
+            };
+            let partition = match self.look(entry, &live, key, after).await? {
+                Look::Answer(answer) => return answer,
+                Look::NotYet(partition) => partition,
+            };
+            if Instant::now() >= deadline {
+                return Err(QueryError::Behind(behind(&live, partition, after)));
+            }
+            if !trusted && begun.elapsed() >= TRUST {
+                self.check_positions(after).await?;
+                trusted = true;
+            }
+            let mut progress = live.lanes[partition.0 as usize].clone();
+            let passed = |progress: &Progress| has_passed(progress, after.get(partition));
+            let look_at = (Instant::now() + LOOK).min(deadline);
+            drop(timeout_at(look_at, progress.wait_for(passed)).await);
+        }
+    }
+
+    /// Every projection and where it stands.
+    #[must_use]
+    pub fn list(&self) -> Vec<ProjectionInfo> {
+        self.0.entries.values().map(|entry| self.info(entry)).collect()
+    }
+
+    /// Everything that is held back.
+    #[must_use]
+    pub fn parked(&self) -> Vec<ParkedSequence> {
+        let of = |entry: &Entry| {
+            let projection = entry.projection.name().as_str();
+            let live = entry.live.borrow().clone();
+            let maps = live.into_iter().flat_map(|live| {
+                live.lanes.iter().map(|lane| lane.borrow().parked.clone()).collect::<Vec<_>>()
+            });
+            let parked = maps.flat_map(|map| map.as_ref().clone());
+            let show = move |(aggregate, parked): (String, super::steps::Parked)| ParkedSequence {
+                projection,
+                aggregate,
+                position: parked.position,
+                error: parked.error,
+                count: parked.count,
+            };
+            parked.map(show).collect::<Vec<_>>()
+        };
+        self.0.entries.values().flat_map(of).collect()
+    }
+
+    async fn wait_for_live(&self, entry: &Entry, deadline: Instant) -> Result<(), QueryError> {
+        let mut live = entry.live.clone();
+        let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(QueryError::Behind("no generation is live yet; one is being built".into())),
+        }
+    }
+
+    async fn look(
+        &self,
+        entry: &Entry,
+        live: &Live,
+        key: &Key,
+        after: &Positions,
+    ) -> Result<Look, QueryError> {
+        let partitions = self.0.log.partitions();
+        let home = entry.projection.partition_of(key, partitions);
+        for position in
+            after.iter().filter(|position| home.is_some_and(|p| p != position.partition))
+        {
+            let (checkpoint, _) = self.read(live, position.partition, &[]).await?;
+            if !checkpoint.is_some_and(|it| it.has_passed(position.offset)) {
+                return Ok(Look::NotYet(position.partition));
+            }
+        }
+        let doc = [doc_key(key.as_str())];
+        let homes: Vec<Partition> = match home {
+            Some(partition) => vec![partition],
+            None => partitions.iter().collect(),
+        };
+        let reads = homes.iter().map(|&partition| self.read(live, partition, &doc));
+        let (mut positions, mut parts) = (Positions::default(), Vec::new());
+        for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
+            let wanted = after.get(partition);
+            let Some(checkpoint) = checkpoint.filter(|it| reaches(it, wanted, live, partition))
+            else {
+                return Ok(Look::NotYet(partition));
+            };
+            positions.add(Position { partition, offset: Offset(checkpoint.next.0 - 1) });
+            parts.extend(value);
+        }
+        Ok(Look::Answer(whole(entry, parts, positions)))
+    }
+
+    async fn read(
+        &self,
+        live: &Live,
+        partition: Partition,
+        keys: &[String],
+    ) -> Result<(Option<Checkpoint>, Option<Bytes>), QueryError> {
+        let space = live.space(partition).expect("positions were checked against the partitions");
+        let (state, values) = self.0.store.read(space, keys).await?;
+        Ok((state.checkpoint().copied(), values.into_iter().next().flatten()))
+    }
+
+    /// A store whose settings are wrong, such as one that evicts, is not believed.
+    fn check_store(&self) -> Result<(), QueryError> {
+        if self.0.store_gate.is_open() {
+            return Ok(());
+        }
+        match self.0.store_gate.state() {
+            GateState::Open => Ok(()),
+            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
+            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
+        }
+    }
+
+    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
+        let partitions = self.0.log.partitions().count();
+        match after.iter().find(|position| position.partition.0 >= partitions) {
+            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
+            None => Ok(()),
+        }
+    }
+
+    async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
+        for position in after.iter() {
+            let end = self.0.log.end(position.partition).await;
+            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
+            if position.offset >= end {
+                return Err(QueryError::PositionUnknown { position, end });
+            }
+        }
+        Ok(())
+    }
+
+    fn info(&self, entry: &Entry) -> ProjectionInfo {
+        let live = entry.live.borrow().clone();
+        let name = entry.projection.name().as_str();
+        let paused = self.0.paused.iter().any(|paused| paused == name);
+        let lane = |(lane, partition): (&watch::Receiver<Progress>, Partition)| {
+            lane_status(&lane.borrow(), partition, &self.0.ends)
+        };
+        let lanes = live.as_ref().map_or(&[][..], |live| &live.lanes);
+        let mut partitions: Vec<LaneStatus> =
+            lanes.iter().zip(self.0.log.partitions().iter()).map(lane).collect();
+        if paused {
+            partitions.iter_mut().for_each(|lane| lane.state = LaneState::Paused);
+        }
+        ProjectionInfo {
+            name,
+            revision: entry.projection.revision(),
+            generation: live.as_ref().map(|live| live.generation),
+            keyed_by: entry.projection.kind(),
+            schema: entry.projection.schema(),
+            paused,
+            partitions,
+        }
+    }
+}
+
+fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneStatus {
+    let end = ends.get(partition);
+    LaneStatus {
+        partition,
+        next: progress.next,
+        lag: if progress.at_end { 0 } else { end.0.saturating_sub(progress.next.0) },
+        state: progress.state.clone(),
+        time: progress.time,
+        parked: progress.parked.len(),
+    }
+}
+
+fn has_passed(progress: &Progress, wanted: Option<Offset>) -> bool {
+    wanted.is_none_or(|wanted| progress.next > wanted)
+}
+
+/// Whether a checkpoint is past what was asked for, and not from before the generation was live.
+fn reaches(
+    checkpoint: &Checkpoint,
+    wanted: Option<Offset>,
+    live: &Live,
+    partition: Partition,
+) -> bool {
+    let asked = wanted.is_none_or(|wanted| checkpoint.has_passed(wanted));
+    asked && checkpoint.next >= live.floor(partition)
+}
+
+fn whole(entry: &Entry, parts: Vec<Bytes>, positions: Positions) -> Result<Found, QueryError> {
+    if parts.is_empty() {
+        return Err(QueryError::NotFound { positions });
+    }
+    let merged = entry.projection.merge(parts).map_err(|error| StoreError::Torn {
+        space: entry.projection.name().to_string(),
+        detail: error.to_string(),
+    });
+    Ok(Found { view: merged?, positions })
+}
+
+fn behind(live: &Live, partition: Partition, after: &Positions) -> String {
+    let at = live.lanes[partition.0 as usize].borrow().next;
+    match after.get(partition) {
+        Some(wanted) => format!("partition {partition} is at {at}, {wanted} was asked for"),
+        None => format!("partition {partition} is being rebuilt"),
+    }
+}

@@ -1,0 +1,90 @@
+//! Puts the read loop together: feeds, supervisors, and the handles to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::config::{ReadConfig, ReplayConfig};
+use crate::gate::Gate;
+use crate::ports::{EventLog, Ids, ViewStore};
+use crate::shutdown::Shutdown;
+
+use super::any_projection::Projections;
+use super::ends::Ends;
+use super::feed::Feed;
+use super::origin::Origin;
+use super::queries::{Entry, Inner, Views};
+use super::replay::Replays;
+use super::supervisor::{Shared, Supervisor};
+
+/// Requests that may wait for a supervisor.
+const REQUESTS_LEN_MAX: usize = 16;
+
+/// What the read loop is made of.
+pub struct ReadParts {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Where views are.
+    pub store: Arc<dyn ViewStore>,
+    /// Opens when the log may be read.
+    pub log_gate: Gate,
+    /// Opens when the store may be trusted.
+    pub store_gate: Gate,
+    /// The projections.
+    pub projections: Projections,
+    /// Where new ids come from.
+    pub ids: Ids,
+    /// The settings of lanes.
+    pub read: ReadConfig,
+    /// The settings of replays.
+    pub replay: ReplayConfig,
+}
+
+/// Starts everything; it runs until `shutdown`, in `tasks`.
+pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> (Views, Replays) {
+    let ReadParts { log, store, log_gate, store_gate, projections, ids, read, replay } = parts;
+    let partitions = log.partitions();
+    let (records, bytes) = (read.chunk_records_max, read.chunk_bytes_max);
+    let feed = |partition| Feed::new(log.clone(), partition, records, bytes);
+    let feeds: Vec<Feed> = partitions.iter().map(feed).collect();
+    for feed in &feeds {
+        tasks.spawn(feed.clone().run(shutdown.clone()));
+    }
+    let ends = Ends::new(partitions);
+    tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
+    let shared = Arc::new(Shared {
+        log: log.clone(),
+        store: store.clone(),
+        gates: [log_gate, store_gate.clone()],
+        ids: ids.clone(),
+        feeds,
+        origins: partitions.iter().map(|p| Origin::new(log.clone(), p)).collect(),
+        projections: projections.iter().count(),
+        read,
+        replay,
+    });
+    let mut queues = BTreeMap::new();
+    let mut entries = BTreeMap::new();
+    let mut waiting = Vec::new();
+    for projection in projections.iter() {
+        let name = projection.name().as_str();
+        let (queue, requests) = mpsc::channel(REQUESTS_LEN_MAX);
+        let (published, live) = watch::channel(None);
+        queues.insert(name, queue);
+        entries.insert(name, Entry { projection: projection.clone(), live });
+        waiting.push((projection.clone(), requests, published));
+    }
+    let replays = Replays::new(ids, queues);
+    for (projection, requests, published) in waiting {
+        if shared.read.paused.iter().any(|paused| paused == projection.name().as_str()) {
+            continue;
+        }
+        let supervisor =
+            Supervisor::new(shared.clone(), projection, replays.clone(), requests, published);
+        tasks.spawn(supervisor.run(shutdown.clone()));
+    }
+    let paused = shared.read.paused.clone();
+    (Views::new(Inner { log, store, store_gate, ends, entries, paused }), replays)
+}

@@ -1,0 +1,100 @@
+//! What the read loop says about itself: for `GET /projections`, readiness and status.
+
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::contract::{Offset, Partition, Position, Time};
+
+/// A projection, and where it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProjectionInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Its revision.
+    pub revision: u32,
+    /// The generation that queries read; none before the first is built.
+    pub generation: Option<Uuid>,
+    /// The aggregate type whose ids are its keys, or that it is merged.
+    pub keyed_by: ViewKind,
+    /// The JSON Schema of its views.
+    #[serde(skip)]
+    pub schema: Value,
+    /// Whether this node does not fold it, by `read.paused`.
+    pub paused: bool,
+    /// Where each partition of the live generation stands.
+    pub partitions: Vec<LaneStatus>,
+}
+
+/// What the keys of a projection are.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewKind {
+    /// The ids of this aggregate type.
+    Aggregate(&'static str),
+    /// Any keys, their parts merged over the partitions.
+    Merged,
+}
+
+/// Where one partition of one generation stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneStatus {
+    /// The partition.
+    pub partition: Partition,
+    /// The offset after the last record that is in the views.
+    pub next: Offset,
+    /// Records between that and the log's end, as far as it is known.
+    pub lag: u64,
+    /// What it is doing.
+    #[serde(flatten)]
+    pub state: LaneState,
+    /// The time of the last record that is in the views, by the log's clock.
+    pub time: Option<Time>,
+    /// Aggregates that are held back.
+    pub parked: usize,
+}
+
+/// What a lane is doing.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LaneState {
+    /// It was just started.
+    #[default]
+    Starting,
+    /// It is building a generation from the beginning of the log.
+    Building,
+    /// It folds what is appended.
+    Following,
+    /// Another runner commits to its space; it waits in case that one stops.
+    StandingBy,
+    /// It may not run on this node, by the settings or an operator.
+    Paused,
+    /// The log or the store does not answer.
+    Waiting {
+        /// What it said last.
+        reason: String,
+    },
+    /// A newer binary wrote what this one cannot read.
+    NewerEvents {
+        /// Which record, and what is newer.
+        detail: String,
+    },
+    /// Its space was lost; a replay builds another.
+    Lost,
+}
+
+/// An aggregate that a projection holds back.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedSequence {
+    /// The projection.
+    pub projection: &'static str,
+    /// The aggregate: `account/ann`.
+    pub aggregate: String,
+    /// Its first event that could not be folded.
+    pub position: Position,
+    /// Why.
+    pub error: String,
+    /// How many of its records were held back since.
+    pub count: u64,
+}

@@ -1,0 +1,233 @@
+//! From a command to a commit that is sent.
+//!
+//! Decisions of one aggregate happen in order; those of others do not wait for a slow one.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+
+use crate::contract::{Position, Target, Time};
+use crate::events::{AggregateRef, Commit, RECORD_VERSION, StoredEvent};
+use crate::log::Stamp;
+use crate::ports::{AppendError, NewRecord};
+
+use super::aggregates::{NoState, Snapshot};
+use super::done::Done;
+use super::failure::{CommandError, Failure};
+use super::kind::{Deciding, State, Verdict};
+use super::pending::Pending;
+use super::reign::{End, Reign};
+use super::ticket::Ticket;
+use super::writer::Writer;
+
+impl Writer {
+    /// Decides again what the last term left undecided.
+    pub(super) fn decide_first(&mut self, reign: &mut Reign) -> Result<(), End> {
+        while let Some(ticket) = self.again.pop_front() {
+            self.begin(reign, ticket)?;
+        }
+        Ok(())
+    }
+
+    /// Decides what was just taken from the queue; what its sender gave up is dropped.
+    pub(super) fn begin_all(
+        &mut self,
+        reign: &mut Reign,
+        taken: &mut Vec<Ticket>,
+    ) -> Result<(), End> {
+        let mut taken = taken.drain(..).filter(|ticket| ticket.custody.take());
+        for ticket in taken.by_ref() {
+            if let Err(end) = self.begin(reign, ticket) {
+                self.again.extend(taken);
+                return Err(end);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, reign: &mut Reign, mut ticket: Ticket) -> Result<(), End> {
+        if let Some(waiting) = reign.waiting.get_mut(&ticket.target) {
+            waiting.push_back(ticket);
+            reign.waiting_len += 1;
+            return Ok(());
+        }
+        if ticket.attempts >= self.shared.config.attempts_max {
+            let detail = "the command was tried too often while terms ended".to_owned();
+            ticket.fail(Failure::LogUnavailable(detail));
+            return Ok(());
+        }
+        let base = match self.aggregates.tip(&ticket.target) {
+            Ok(base) => base,
+            Err(why) => {
+                fail_without_state(ticket, why);
+                return Ok(());
+            }
+        };
+        ticket.attempts += 1;
+        let mut deciding = ticket.kind.clone().decide(base.state.clone(), &mut ticket.order);
+        // Most aggregates decide without waiting for anything; those need no slot.
+        match (&mut deciding).now_or_never() {
+            Some(verdict) => self.conclude(reign, ticket, &base, verdict),
+            None => {
+                self.defer(reign, ticket, base, deciding);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a decision go on beside the others; its aggregate's next commands wait for it.
+    fn defer(&self, reign: &mut Reign, ticket: Ticket, base: Snapshot, deciding: Deciding) {
+        let slot = reign.next_slot;
+        reign.next_slot += 1;
+        reign.waiting.insert(ticket.target.clone(), std::collections::VecDeque::new());
+        reign.slots.insert(slot, (ticket, base));
+        let limit = self.shared.config.decide_timeout;
+        reign.deciding.push(Box::pin(async move { (slot, within(limit, deciding).await) }));
+    }
+
+    /// Takes the end of a slow decision, and goes on with the aggregate's next commands.
+    pub(super) fn decided(
+        &mut self,
+        reign: &mut Reign,
+        slot: u64,
+        verdict: Result<Verdict, Failure>,
+    ) -> Result<(), End> {
+        let Some((ticket, base)) = reign.slots.remove(&slot) else { return Ok(()) };
+        let mut waiting = reign.waiting.remove(&ticket.target).unwrap_or_default();
+        reign.waiting_len -= waiting.len();
+        let mut result = self.conclude(reign, ticket, &base, verdict);
+        while let Some(next) = waiting.pop_front() {
+            match result {
+                Ok(()) => result = self.begin(reign, next),
+                Err(_) => self.again.push_back(next),
+            }
+        }
+        result
+    }
+
+    fn conclude(
+        &mut self,
+        reign: &mut Reign,
+        ticket: Ticket,
+        base: &Snapshot,
+        verdict: Result<Verdict, Failure>,
+    ) -> Result<(), End> {
+        match verdict {
+            Err(failure) => ticket.fail(failure),
+            Ok(Verdict::Refused { refusal, error }) => {
+                let answer = Err(CommandError::Refused { refusal, error });
+                self.unconfirmed.push(ticket, answer, reign.next_send);
+            }
+            Ok(Verdict::Events { events, .. }) if events.is_empty() => {
+                let done = self.done(&ticket, base, Vec::new(), self.shared.ids.now());
+                self.unconfirmed.push(ticket, Ok(done), reign.next_send);
+            }
+            Ok(Verdict::Events { state, events }) => {
+                return self.send(reign, ticket, base, state, events);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the commit with the next number, without waiting for those before it.
+    fn send(
+        &mut self,
+        reign: &mut Reign,
+        ticket: Ticket,
+        base: &Snapshot,
+        state: State,
+        events: Vec<StoredEvent<'static>>,
+    ) -> Result<(), End> {
+        let time = self.shared.ids.now().max(base.time);
+        let done = self.done(&ticket, base, events, time);
+        self.buffer.clear();
+        encode(&mut self.buffer, &ticket, base, &done);
+        let stamp = Stamp::Commit { term: reign.term, chain: reign.next_chain };
+        let key = Some(ticket.target.as_str().as_bytes());
+        match reign.appender.append(NewRecord { key, stamp, value: &self.buffer }) {
+            Ok(send) => {
+                let after =
+                    Snapshot { version: done.version, state: Some(state), offset: None, time };
+                self.aggregates.speculate(&ticket.target, after.clone());
+                let (term, chain, sent_at) = (reign.term, reign.next_chain, Instant::now());
+                self.in_flight.push(Pending { send, term, chain, sent_at, ticket, after, done });
+                reign.next_chain = chain.next();
+                reign.next_send = crate::ports::SendNumber(send.0 + 1);
+            }
+            Err(AppendError::Full) => {
+                ticket.fail(Failure::QueueFull { partition: self.partition.0 });
+            }
+            Err(AppendError::TooLarge { len, max }) => {
+                ticket.fail(Failure::EventsTooLarge { len, max });
+            }
+            Err(error @ AppendError::Dead) => {
+                self.again.push_back(ticket);
+                return Err(End::Term(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn done(
+        &self,
+        ticket: &Ticket,
+        base: &Snapshot,
+        events: Vec<StoredEvent<'static>>,
+        time: Time,
+    ) -> Done {
+        // Without a commit of its own, an aggregate's state is that of the whole prefix.
+        let folded = crate::contract::Offset(self.tracker.next().0.saturating_sub(1));
+        let offset = base.offset.unwrap_or(folded);
+        Done {
+            target: ticket.target.clone(),
+            version: base.version.plus(events.len()),
+            position: Position { partition: self.partition, offset },
+            command_id: ticket.command_id.clone(),
+            time,
+            events,
+        }
+    }
+}
+
+async fn within(limit: Duration, deciding: Deciding) -> Result<Verdict, Failure> {
+    match timeout(limit, deciding).await {
+        Ok(verdict) => verdict,
+        Err(_) => Err(Failure::DecideTimeout(limit.as_millis())),
+    }
+}
+
+fn encode(buffer: &mut Vec<u8>, ticket: &Ticket, base: &Snapshot, done: &Done) {
+    let metadata = &ticket.metadata;
+    let optional = |text: &'_ Option<String>| text.as_deref().map(str::to_owned).map(Into::into);
+    let commit = Commit {
+        v: RECORD_VERSION,
+        aggregate: aggregate_of(&ticket.target),
+        first_version: base.version.next(),
+        command: ticket.order.name().into(),
+        command_id: ticket.command_id.as_str().into(),
+        fingerprint: Some(ticket.order.fingerprint().to_string().into()),
+        time: done.time,
+        correlation_id: optional(&metadata.correlation_id),
+        causation_id: optional(&metadata.causation_id),
+        actor: optional(&metadata.actor),
+        traceparent: optional(&metadata.traceparent),
+        events: done.events.clone(),
+        refused: None,
+    };
+    serde_json::to_writer(buffer, &commit).expect("a commit has string keys only");
+}
+
+fn aggregate_of(target: &Target) -> AggregateRef<'_> {
+    AggregateRef { aggregate_type: target.aggregate_type().into(), id: target.id().into() }
+}
+
+fn fail_without_state(ticket: Ticket, why: NoState) {
+    let failure = match why {
+        NoState::CacheFull(max) => Failure::CacheFull { max },
+        NoState::Unreadable(detail) => {
+            Failure::HistoryUnreadable { target: ticket.target.to_string(), detail }
+        }
+    };
+    ticket.fail(failure);
+}

@@ -1,0 +1,120 @@
+//! Why a command was not done, or may not have been.
+
+use std::any::Any;
+
+use crate::contract::{InvalidKey, Refusal};
+
+use super::order::BadCommand;
+
+/// A domain's error whose type is not known here.
+pub type AnyError = Box<dyn Any + Send>;
+
+/// A command that has no [`super::Done`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CommandError<E = AnyError> {
+    /// The domain refused it. Nothing was done; the same command may succeed later.
+    Refused {
+        /// What clients are told.
+        refusal: Refusal,
+        /// The aggregate's own error.
+        error: E,
+    },
+    /// Something else was in the way.
+    Failed(Failure),
+}
+
+/// What was in the way of a command. All but [`Failure::OutcomeUnknown`] mean: nothing was done.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No such aggregate is registered. Do not retry.
+    #[error("there is no aggregate type `{0}`")]
+    UnknownAggregate(String),
+    /// The id is none. Do not retry.
+    #[error("the id {0}")]
+    BadId(InvalidKey),
+    /// The command's JSON is not one of the aggregate's commands. Do not retry.
+    #[error(transparent)]
+    BadCommand(#[from] BadCommand),
+    /// The events do not fit a record. Do not retry.
+    #[error("the events take {len} bytes in the log, at most {max} fit")]
+    EventsTooLarge {
+        /// The record's bytes.
+        len: usize,
+        /// The most that the log takes.
+        max: usize,
+    },
+    /// The writer's queue is full. Retry later.
+    #[error("too many commands are waiting for partition {partition}")]
+    QueueFull {
+        /// The partition's number.
+        partition: u32,
+    },
+    /// The aggregate is not in memory, and there is no room for it. Retry later.
+    #[error("no room in memory for another aggregate; write.cached_aggregates_max is {max}")]
+    CacheFull {
+        /// The setting.
+        max: usize,
+    },
+    /// This node does not write this partition. Retry, elsewhere if possible.
+    #[error("this node does not own partition {partition}: {detail}")]
+    NoOwner {
+        /// The partition's number.
+        partition: u32,
+        /// Who does, or what is under way.
+        detail: String,
+    },
+    /// The log did not answer in time, and nothing was sent to it. Retry later.
+    #[error("the log is unavailable: {0}")]
+    LogUnavailable(String),
+    /// An event of this aggregate cannot be read by this binary. A person must look at it.
+    #[error("the history of {target} cannot be read: {detail}")]
+    HistoryUnreadable {
+        /// The aggregate.
+        target: String,
+        /// Which record, and why.
+        detail: String,
+    },
+    /// The aggregate's `handle` took longer than `write.decide_timeout_ms`. Retry later.
+    #[error("deciding took longer than {0} ms")]
+    DecideTimeout(u128),
+    /// The aggregate's `handle` panicked, or its events cannot be stored: a bug in it.
+    #[error("the aggregate failed: {0}")]
+    Bug(String),
+    /// The process is going down. Retry elsewhere or later.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+    /// It may have been done, or may still be. Retry with the command's id as Idempotency-Key.
+    #[error("the outcome is not known yet")]
+    OutcomeUnknown,
+}
+
+impl<E> CommandError<E> {
+    /// The same with another form of the domain's error.
+    pub fn map<F>(self, map: impl FnOnce(E) -> F) -> CommandError<F> {
+        match self {
+            Self::Refused { refusal, error } => {
+                CommandError::Refused { refusal, error: map(error) }
+            }
+            Self::Failed(failure) => CommandError::Failed(failure),
+        }
+    }
+}
+
+impl<E> From<Failure> for CommandError<E> {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<E> std::fmt::Display for CommandError<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { refusal, .. } => write!(f, "{}: {}", refusal.code, refusal.detail),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl<E: std::fmt::Debug> std::error::Error for CommandError<E> {}

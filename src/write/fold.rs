@@ -1,0 +1,122 @@
+//! What a record that was read does to the writer.
+//!
+//! The writer folds records that it has not written itself, or of which it does not know where
+//! they are. A record that cannot be decoded, or does not follow its aggregate's version, holds
+//! that aggregate back and no other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::contract::{Offset, Target};
+use crate::events::{Commit, StoredEvent};
+use crate::log::{Mark, Stamp};
+use crate::ports::LogRecord;
+
+use super::aggregates::Snapshot;
+use super::failure::Failure;
+use super::kind::{AnyKind, State};
+use super::pending::Pending;
+use super::writer::Writer;
+
+impl Writer {
+    /// Takes the next record of the partition.
+    pub(super) fn take(&mut self, record: &LogRecord) {
+        let mark = self.tracker.step(record.offset, record.time, &record.stamp, &record.value);
+        match (mark, record.stamp) {
+            (Mark::Counts, _) => self.take_commit(record),
+            (Mark::Claim, Stamp::Claim { term }) => self.take_claim(term, &record.value),
+            _ => {}
+        }
+    }
+
+    fn take_commit(&mut self, record: &LogRecord) {
+        let commit = Commit::decode(&record.value);
+        if let Some(pending) = commit.as_ref().ok().and_then(|commit| self.own(record, commit)) {
+            return self.settle(pending, record.offset);
+        }
+        if matches!(record.stamp, Stamp::Commit { term, .. } if self.reigns_in(term)) {
+            self.intruded = true;
+            self.alarm(record.offset, "a stranger's record has the writer's term and number");
+        }
+        let Some(target) = record.key.as_ref().and_then(|key| Target::parse(key).ok()) else {
+            return self.alarm(record.offset, "a commit that counts has no aggregate as its key");
+        };
+        match commit {
+            Ok(commit) if commit.is_of(&target) => {
+                self.fold_commit(target, record.offset, &commit);
+            }
+            Ok(_) => self.hold_back(target, record.offset, "its key names another one"),
+            Err(error) => self.hold_back(target, record.offset, &error.to_string()),
+        }
+    }
+
+    /// The commit in flight whose record this is.
+    fn own(&mut self, record: &LogRecord, commit: &Commit<'_>) -> Option<Pending> {
+        let Stamp::Commit { term, chain } = record.stamp else { return None };
+        self.in_flight.pop_counted(term, chain, &commit.command_id)
+    }
+
+    /// Folds a commit that somebody else wrote, or this writer in an earlier life.
+    fn fold_commit(&mut self, target: Target, offset: Offset, commit: &Commit<'_>) {
+        if commit.events.is_empty() || self.aggregates.is_held_back(&target) {
+            return;
+        }
+        let kinds = self.shared.kinds.clone();
+        let Some(kind) = kinds.get(target.aggregate_type()) else { return };
+        let Some(settled) = self.aggregates.take_settled(&target) else { return };
+        if commit.first_version != settled.version.next() {
+            let why = format!("version {} follows {}", commit.first_version, settled.version);
+            self.alarm(offset, &why);
+            return self.hold_back(target, offset, &why);
+        }
+        match evolve(kind.as_ref(), settled, &commit.events) {
+            Ok(state) => {
+                let settled = Snapshot {
+                    version: commit.last_version(),
+                    state: Some(state),
+                    offset: Some(offset),
+                    time: commit.time,
+                };
+                self.aggregates.put(target, settled);
+            }
+            Err(why) => self.hold_back(target, offset, &why),
+        }
+    }
+
+    /// Publishes and answers a commit that the log has proved.
+    pub(super) fn settle(&mut self, pending: Pending, offset: Offset) {
+        let target = pending.ticket.target.clone();
+        if self.aggregates.follows(&target, &pending) {
+            let settled = pending.succeed(offset);
+            self.aggregates.settle(&target, settled);
+        } else {
+            let why = "a stranger's commit came between";
+            pending.ticket.fail(Failure::OutcomeUnknown);
+            self.alarm(offset, why);
+            self.hold_back(target, offset, why);
+        }
+    }
+
+    fn hold_back(&mut self, target: Target, offset: Offset, why: &str) {
+        let (partition, aggregate) = (self.partition, target.as_str());
+        tracing::error!(%partition, %offset, aggregate, why, "an aggregate cannot be read");
+        self.aggregates.hold_back(target, format!("record {partition}@{offset}: {why}"));
+    }
+
+    fn alarm(&mut self, offset: Offset, what: &str) {
+        self.alarms += 1;
+        tracing::error!(partition = %self.partition, %offset, what, "alarm: a forged record?");
+    }
+}
+
+/// Applies events; a panic of the aggregate's `apply` is an error like any other.
+fn evolve(
+    kind: &dyn AnyKind,
+    settled: Snapshot,
+    events: &[StoredEvent<'_>],
+) -> Result<State, String> {
+    match catch_unwind(AssertUnwindSafe(|| kind.evolve(settled.state, events))) {
+        Ok(Ok(state)) => Ok(state),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("apply panicked".to_owned()),
+    }
+}

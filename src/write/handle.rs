@@ -1,0 +1,214 @@
+//! The way in: finds the aggregate's partition and hands the command to its writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::config::WriteConfig;
+use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
+use crate::events::{CommandId, Metadata};
+use crate::gate::Gate;
+use crate::ports::{EventLog, Ids};
+use crate::shutdown::Shutdown;
+
+use super::done::Done;
+use super::failure::{CommandError, Failure};
+use super::kind::{AnyKind, Kinds};
+use super::order::{Order, to_wire};
+use super::status::{Ownership, StatusCell, WriterStatus};
+use super::ticket::{Custody, Ticket};
+use super::writer::{Identity, Shared, Writer};
+
+/// Sends commands. Cheap to clone.
+#[derive(Clone)]
+pub struct Commands(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    lanes: Vec<Lane>,
+    request_timeout: Duration,
+}
+
+/// The queue of one partition's writer.
+struct Lane {
+    queue: mpsc::Sender<Ticket>,
+    status: StatusCell,
+}
+
+/// What the write loop is made of.
+pub struct WriteParts {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Opens when the log may be written.
+    pub gate: Gate,
+    /// The aggregate types.
+    pub kinds: Kinds,
+    /// Where new ids come from.
+    pub ids: Ids,
+    /// Who this process is.
+    pub identity: Identity,
+    /// The settings.
+    pub config: WriteConfig,
+    /// How long a command may take when its sender does not say.
+    pub request_timeout: Duration,
+}
+
+/// What a sender may say about a command.
+#[derive(Clone, Debug, Default)]
+pub struct SendOptions {
+    /// The command's id; a new one when there is none.
+    pub command_id: Option<CommandId>,
+    /// What travels with the command into its record.
+    pub metadata: Metadata,
+    /// How long to wait for the outcome, if not as long as `http.request_timeout_ms` says.
+    pub timeout: Option<Duration>,
+}
+
+impl Commands {
+    /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
+    pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
+        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout } = parts;
+        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config });
+        let start = |partition: Partition| {
+            let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
+            let status = StatusCell::default();
+            let writer = Writer::new(shared.clone(), partition, inbox, status.clone());
+            tasks.spawn(writer.run(shutdown.clone()));
+            Lane { queue, status }
+        };
+        let lanes = shared.log.partitions().iter().map(start).collect();
+        Self(Arc::new(Inner { shared, lanes, request_timeout }))
+    }
+
+    /// Sends a command to the aggregate with this id.
+    ///
+    /// # Errors
+    /// The aggregate refused, or something was in the way; see [`Failure`].
+    pub async fn send<A: Aggregate>(
+        &self,
+        id: &str,
+        command: A::Command,
+        options: SendOptions,
+    ) -> Result<Done, CommandError<A::Error>>
+    where
+        A::Command: Serialize,
+    {
+        let id = Key::new(id).map_err(Failure::from)?;
+        let json = to_wire(&command).map_err(Failure::Bug)?;
+        let done = self.submit(A::TYPE, &id, json, options).await;
+        done.map_err(|error| {
+            error.map(|error| *error.downcast().expect("a kind's error is its aggregate's"))
+        })
+    }
+
+    /// Sends a command as JSON: `{"type":"DepositMoney","amount":500}`.
+    ///
+    /// # Errors
+    /// The aggregate refused, or something was in the way; see [`Failure`].
+    pub async fn submit(
+        &self,
+        aggregate_type: &str,
+        id: &Key,
+        json: Bytes,
+        options: SendOptions,
+    ) -> Result<Done, CommandError> {
+        let kind = self.kind(aggregate_type)?;
+        let order = kind.parse(json).map_err(Failure::from)?;
+        let target = Target::new(kind.name(), id);
+        let partition = self.0.shared.log.partitions().of(&kind.partition_by(&target));
+        let lane = &self.0.lanes[partition.0 as usize];
+        lane.check(partition)?;
+        let timeout = options.timeout.unwrap_or(self.0.request_timeout);
+        let (reply, answer) = oneshot::channel();
+        let custody = Custody::default();
+        let ticket = self.ticket(target, kind, order, options, custody.clone(), reply);
+        lane.queue.try_send(ticket).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failure::QueueFull { partition: partition.0 },
+            mpsc::error::TrySendError::Closed(_) => lane.closed(partition),
+        })?;
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The writer is gone with the ticket, or still has it.
+            Ok(Err(_)) | Err(_) if !custody.take() => Err(Failure::OutcomeUnknown.into()),
+            Ok(Err(_)) => Err(Failure::ShuttingDown.into()),
+            Err(_) => Err(lane.too_late(partition).into()),
+        }
+    }
+
+    /// A new id for a command that came without one.
+    #[must_use]
+    pub fn new_command_id(&self) -> CommandId {
+        CommandId::generated(self.0.shared.ids.next())
+    }
+
+    /// All aggregate types.
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<dyn AnyKind>> {
+        self.0.shared.kinds.iter()
+    }
+
+    /// Where each partition's writer stands, by partition.
+    #[must_use]
+    pub fn status(&self) -> Vec<WriterStatus> {
+        self.0.lanes.iter().map(|lane| lane.status.get()).collect()
+    }
+
+    fn kind(&self, aggregate_type: &str) -> Result<Arc<dyn AnyKind>, Failure> {
+        let kind = self.0.shared.kinds.get(aggregate_type);
+        kind.cloned().ok_or_else(|| Failure::UnknownAggregate(aggregate_type.to_owned()))
+    }
+
+    fn ticket(
+        &self,
+        target: Target,
+        kind: Arc<dyn AnyKind>,
+        order: Order,
+        options: SendOptions,
+        custody: Custody,
+        reply: oneshot::Sender<super::ticket::Answer>,
+    ) -> Ticket {
+        let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
+        let metadata = options.metadata;
+        Ticket { target, kind, order, command_id, metadata, attempts: 0, custody, reply }
+    }
+}
+
+impl Lane {
+    /// Turns a command away at once when its writer cannot take it soon.
+    fn check(&self, partition: Partition) -> Result<(), Failure> {
+        if self.status.is_owner() {
+            return Ok(());
+        }
+        match self.status.get().ownership {
+            Ownership::Owner { .. } | Ownership::Recovering | Ownership::Claiming => Ok(()),
+            _ => Err(self.closed(partition)),
+        }
+    }
+
+    fn closed(&self, partition: Partition) -> Failure {
+        match self.status.get().ownership {
+            Ownership::Waiting { reason } | Ownership::Refused { reason } => {
+                Failure::LogUnavailable(reason)
+            }
+            Ownership::Stopped => Failure::ShuttingDown,
+            other => Failure::NoOwner { partition: partition.0, detail: other.to_string() },
+        }
+    }
+
+    /// Why a command was still in the queue when its time was over.
+    fn too_late(&self, partition: Partition) -> Failure {
+        match self.status.get().ownership {
+            Ownership::Owner { .. } => Failure::QueueFull { partition: partition.0 },
+            _ => self.closed(partition),
+        }
+    }
+}
+
+impl From<InvalidKey> for Failure {
+    fn from(error: InvalidKey) -> Self {
+        Self::BadId(error)
+    }
+}

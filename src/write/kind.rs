@@ -1,0 +1,223 @@
+//! An aggregate type as the writer sees it: without its Rust types.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cqrs_es::event_sink::EventSink;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::contract::{Aggregate, Name, Refusal, Target};
+use crate::events::{StoredEvent, Undecodable, decode, encode};
+use crate::ports::Ids;
+
+use super::failure::{AnyError, Failure};
+use super::order::{BadCommand, Order};
+
+/// The state of an aggregate of any type. Shared, never changed: a decision works on a clone.
+pub type State = Arc<dyn Any + Send + Sync>;
+
+/// What an aggregate decided.
+pub enum Verdict {
+    /// These events happen.
+    Events {
+        /// The state after them.
+        state: State,
+        /// In order; may be empty.
+        events: Vec<StoredEvent<'static>>,
+    },
+    /// Nothing happens.
+    Refused {
+        /// What clients are told.
+        refusal: Refusal,
+        /// The aggregate's own error.
+        error: AnyError,
+    },
+}
+
+/// An aggregate type without its Rust types.
+pub trait AnyKind: Send + Sync {
+    /// The type's name.
+    fn name(&self) -> Name;
+
+    /// The JSON Schema of its commands.
+    fn command_schema(&self) -> Value;
+
+    /// The JSON Schema of its events.
+    fn event_schema(&self) -> Value;
+
+    /// Reads a command from the wire: `{"type":"DepositMoney","amount":500}`.
+    ///
+    /// # Errors
+    /// Says where the text is not one of the type's commands.
+    fn parse(&self, json: Bytes) -> Result<Order, BadCommand>;
+
+    /// The text whose hash chooses the partition.
+    fn partition_by<'a>(&self, target: &'a Target) -> Cow<'a, str>;
+
+    /// Decides on a clone of the state; `None` is an aggregate without events.
+    fn decide(self: Arc<Self>, state: Option<State>, order: &mut Order) -> Deciding;
+
+    /// The state after these events.
+    ///
+    /// # Errors
+    /// An event does not decode; the state is lost.
+    fn evolve(
+        &self,
+        state: Option<State>,
+        events: &[StoredEvent<'_>],
+    ) -> Result<State, Undecodable>;
+}
+
+/// A decision under way. A panic of the aggregate is a [`Failure::Bug`].
+pub type Deciding = BoxFuture<'static, Result<Verdict, Failure>>;
+
+/// All aggregate types of an application, by name.
+#[derive(Clone, Default)]
+pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
+
+/// An aggregate type with the services that its decisions use.
+pub struct Kind<A: Aggregate> {
+    name: Name,
+    commands: Vec<String>,
+    services: A::Services,
+    ids: Ids,
+}
+
+impl Kinds {
+    /// Adds a type; gives it back when its name is taken.
+    ///
+    /// # Errors
+    /// The name that is taken.
+    pub fn add(&mut self, kind: Arc<dyn AnyKind>) -> Result<(), Name> {
+        let name = kind.name();
+        match self.0.insert(name.as_str(), kind) {
+            None => Ok(()),
+            Some(_) => Err(name),
+        }
+    }
+
+    /// The type of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {
+        self.0.get(name)
+    }
+
+    /// Each type, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyKind>> {
+        self.0.values()
+    }
+}
+
+impl<A: Aggregate> Kind<A> {
+    /// The type under its name.
+    #[must_use]
+    pub fn new(name: Name, services: A::Services, ids: Ids) -> Self {
+        let commands = variants(&schema::<A::Command>());
+        Self { name, commands, services, ids }
+    }
+
+    async fn run(&self, state: Option<State>, command: A::Command) -> Result<Verdict, Failure> {
+        let mut aggregate = state.as_ref().map_or_else(A::default, |state| of::<A>(state).clone());
+        let sink = EventSink::default();
+        if let Err(error) = aggregate.handle(command, &self.services, &sink).await {
+            return Ok(Verdict::Refused { refusal: A::refusal(&error), error: Box::new(error) });
+        }
+        let events = sink.collect().await;
+        let encoded = events.iter().map(|event| encode::<A>(self.ids.next(), event)).collect();
+        match encoded {
+            Ok(events) => Ok(Verdict::Events { state: Arc::new(aggregate), events }),
+            Err(error) => Err(Failure::Bug(error.to_string())),
+        }
+    }
+}
+
+impl<A: Aggregate> AnyKind for Kind<A> {
+    fn name(&self) -> Name {
+        self.name
+    }
+
+    fn command_schema(&self) -> Value {
+        schema::<A::Command>()
+    }
+
+    fn event_schema(&self) -> Value {
+        schema::<A::Event>()
+    }
+
+    fn parse(&self, json: Bytes) -> Result<Order, BadCommand> {
+        Order::parse::<A::Command>(self.name.as_str(), &self.commands, json)
+    }
+
+    fn partition_by<'a>(&self, target: &'a Target) -> Cow<'a, str> {
+        A::partition_by(target.id()).unwrap_or(Cow::Borrowed(target.as_str()))
+    }
+
+    fn decide(self: Arc<Self>, state: Option<State>, order: &mut Order) -> Deciding {
+        let command = order.take::<A::Command>();
+        Box::pin(async move {
+            let run = self.run(state, command);
+            let verdict = AssertUnwindSafe(run).catch_unwind().await;
+            verdict.unwrap_or_else(|panic| Err(Failure::Bug(panic_message(&*panic))))
+        })
+    }
+
+    fn evolve(
+        &self,
+        state: Option<State>,
+        events: &[StoredEvent<'_>],
+    ) -> Result<State, Undecodable> {
+        let mut aggregate = match state {
+            // The only owner works in place: folding a long history clones nothing.
+            Some(state) => {
+                Arc::try_unwrap(downcast::<A>(state)).unwrap_or_else(|shared| A::clone(&shared))
+            }
+            None => A::default(),
+        };
+        for event in events {
+            aggregate.apply(decode::<A>(event)?);
+        }
+        Ok(Arc::new(aggregate))
+    }
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.as_deref().unwrap_or("no message"))
+}
+
+fn of<A: Aggregate>(state: &State) -> &A {
+    state.downcast_ref().expect("a state stays with the type that made it")
+}
+
+fn downcast<A: Aggregate>(state: State) -> Arc<A> {
+    state.downcast().unwrap_or_else(|_| unreachable!("a state stays with the type that made it"))
+}
+
+fn schema<T: schemars::JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// The names of an enum's variants, from its schema: unit variants are strings, others objects
+/// with one property.
+fn variants(schema: &Value) -> Vec<String> {
+    let of = |part: &Value| -> Vec<String> {
+        let constant = part.get("const").and_then(Value::as_str).map(str::to_owned);
+        let listed = part.get("enum").and_then(Value::as_array).into_iter().flatten();
+        let listed = listed.filter_map(Value::as_str).map(str::to_owned);
+        let properties = part.get("properties").and_then(Value::as_object).into_iter();
+        let properties = properties.flat_map(|map| map.keys().cloned());
+        constant.into_iter().chain(listed).chain(properties).collect()
+    };
+    match schema.get("oneOf").and_then(Value::as_array) {
+        Some(parts) => parts.iter().flat_map(of).collect(),
+        None => of(schema),
+    }
+}

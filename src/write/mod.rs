@@ -1,0 +1,31 @@
+//! The write loop: a command is decided on the aggregate's state and appended to the log.
+//!
+//! Read it in this order: [`Commands`] takes a command at the door and hands it to the writer of
+//! its partition; the writer claims the partition, decides, appends without waiting, and settles
+//! what was appended in the order in which it was sent. An answer is given only when the log has
+//! proved it. Nothing here knows a concrete aggregate or what the log is made of.
+
+mod aggregates;
+mod decide;
+mod done;
+mod failure;
+mod fold;
+mod handle;
+mod kind;
+mod order;
+mod pending;
+mod recovery;
+mod reign;
+mod settle;
+mod status;
+mod ticket;
+mod unconfirmed;
+mod writer;
+
+pub use done::{Done, DoneEvent};
+pub use failure::{AnyError, CommandError, Failure};
+pub use handle::{Commands, SendOptions, WriteParts};
+pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};
+pub use order::{BadCommand, Order};
+pub use status::{Ownership, WriterStatus};
+pub use writer::Identity;

@@ -1,0 +1,254 @@
+//! A command on its way to an aggregate: its JSON, and its name.
+//!
+//! The JSON stays: after a lost term the command is decided again, and `handle` takes it by value.
+
+use std::any::Any;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::events::{Fingerprint, Tagged};
+
+/// A command of any type.
+pub(super) type AnyCommand = Box<dyn Any + Send>;
+
+/// A command that was checked to be one of its aggregate's.
+pub struct Order {
+    /// The command's type.
+    pub(super) name: String,
+    /// `{"type":"DepositMoney","amount":500}` as received.
+    pub(super) json: Bytes,
+    /// Read from the JSON; taken by the first decision.
+    pub(super) command: Option<AnyCommand>,
+}
+
+/// A JSON text that is no command of its aggregate, and where it goes wrong.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadCommand {
+    /// It is no JSON object.
+    #[error("line {line}, column {column}: {detail}")]
+    NotJson {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What was expected.
+        detail: String,
+    },
+    /// It has no member `type`, or that is no string.
+    #[error("the command needs a member \"type\", such as {{\"type\":\"{example}\"}}")]
+    NoType {
+        /// One of the aggregate's commands.
+        example: String,
+    },
+    /// The aggregate has no such command.
+    #[error("unknown command `{name}`; {aggregate} has {}", known.join(", "))]
+    UnknownCommand {
+        /// What was asked for.
+        name: String,
+        /// The aggregate's type.
+        aggregate: &'static str,
+        /// The aggregate's commands.
+        known: Vec<String>,
+    },
+    /// A field is missing or of the wrong type.
+    #[error("{command}{path}: {detail} (line {line}, column {column})", path = member(path))]
+    BadField {
+        /// The command's type.
+        command: String,
+        /// The field, with the fields around it: `owner.name`.
+        path: String,
+        /// What was expected and what was found.
+        detail: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+}
+
+impl Order {
+    /// The command's type.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.json)
+    }
+
+    /// Reads a command from the wire.
+    pub(super) fn parse<C: DeserializeOwned + Send + 'static>(
+        aggregate: &'static str,
+        known: &[String],
+        json: Bytes,
+    ) -> Result<Self, BadCommand> {
+        let (name, command) = {
+            let text = std::str::from_utf8(&json).map_err(|error| not_utf8(&json, &error))?;
+            let name = read_type(text, known)?;
+            let command = read_command::<C>(aggregate, known, &name, text)?;
+            (name, command)
+        };
+        Ok(Self { name, json, command: Some(Box::new(command)) })
+    }
+
+    /// The command to decide on; read again when it was taken before.
+    pub(super) fn take<C: DeserializeOwned + Send + 'static>(&mut self) -> C {
+        let taken = self.command.take().and_then(|command| command.downcast::<C>().ok());
+        taken.map_or_else(|| self.read_again(), |command| *command)
+    }
+
+    fn read_again<C: DeserializeOwned>(&self) -> C {
+        let text = std::str::from_utf8(&self.json).expect("it was checked when it was parsed");
+        C::deserialize(&Tagged::within(&self.name, text)).expect("the same text was read before")
+    }
+}
+
+/// The wire form of a command that a library user made: its enum with the tag as a member.
+pub(super) fn to_wire<C: Serialize>(command: &C) -> Result<Bytes, String> {
+    let json = serde_json::to_string(command).map_err(|error| error.to_string())?;
+    if let Ok(unit) = serde_json::from_str::<String>(&json) {
+        return Ok(format!("{{\"type\":{}}}", serde_json::Value::String(unit)).into());
+    }
+    let enumeration: std::collections::BTreeMap<String, serde_json::Map<String, _>> =
+        serde_json::from_str(&json).map_err(|_| format!("{json} is no tagged object"))?;
+    let Some((tag, mut fields)) = enumeration.into_iter().next() else {
+        return Err(format!("{json} is no tagged object"));
+    };
+    fields.insert("type".to_owned(), serde_json::Value::String(tag));
+    serde_json::to_vec(&fields).map(Bytes::from).map_err(|error| error.to_string())
+}
+
+fn read_type(text: &str, known: &[String]) -> Result<String, BadCommand> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "type")]
+        name: Option<serde_json::Value>,
+    }
+    let no_type = || BadCommand::NoType { example: known.first().cloned().unwrap_or_default() };
+    match serde_json::from_str::<Head>(text) {
+        Ok(Head { name: Some(serde_json::Value::String(name)) }) => Ok(name),
+        Ok(_) => Err(no_type()),
+        Err(error) => Err(BadCommand::NotJson {
+            line: error.line(),
+            column: error.column(),
+            detail: without_place(&error),
+        }),
+    }
+}
+
+fn read_command<C: DeserializeOwned>(
+    aggregate: &'static str,
+    known: &[String],
+    name: &str,
+    text: &str,
+) -> Result<C, BadCommand> {
+    let tagged = Tagged::within(name, text);
+    if let Ok(command) = C::deserialize(&tagged) {
+        return Ok(command);
+    }
+    if tagged.tag_is_unknown() {
+        let known = known.to_vec();
+        return Err(BadCommand::UnknownCommand { name: name.to_owned(), aggregate, known });
+    }
+    // Only now pay for knowing the path.
+    match serde_path_to_error::deserialize::<_, C>(&tagged) {
+        Ok(command) => Ok(command),
+        Err(error) => Err(bad_field(name, &error)),
+    }
+}
+
+fn bad_field(name: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> BadCommand {
+    let path = error.path().to_string();
+    let path = path.strip_prefix(name).unwrap_or(&path).trim_start_matches('.');
+    BadCommand::BadField {
+        command: name.to_owned(),
+        path: if path == "." || path == "?" { String::new() } else { path.to_owned() },
+        detail: without_place(error.inner()),
+        line: error.inner().line(),
+        column: error.inner().column(),
+    }
+}
+
+fn not_utf8(json: &[u8], error: &std::str::Utf8Error) -> BadCommand {
+    let before = &json[..error.valid_up_to()];
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    BadCommand::NotJson {
+        line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
+        column: before.len() - line_start + 1,
+        detail: "the body is not UTF-8".to_owned(),
+    }
+}
+
+/// A field's path as it follows the command's name.
+fn member(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(".{path}") }
+}
+
+/// serde_json's message without the place, which is told apart.
+fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.rfind(" at line ") {
+        Some(at) => message[..at].to_owned(),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    enum Switch {
+        On { by: String, watts: u32 },
+        Off,
+    }
+
+    fn parse(text: &str) -> Result<Order, BadCommand> {
+        let known = ["On".to_owned(), "Off".to_owned()];
+        Order::parse::<Switch>("light", &known, Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn message(text: &str) -> String {
+        parse(text).err().expect("bad").to_string()
+    }
+
+    #[test]
+    fn a_command_can_be_taken_twice() {
+        let mut order = parse(r#"{"type":"On","by":"ann","watts":5}"#).expect("command");
+        assert_eq!(order.name(), "On");
+        let on = Switch::On { by: "ann".into(), watts: 5 };
+        assert_eq!(order.take::<Switch>(), on);
+        assert_eq!(order.take::<Switch>(), on);
+    }
+
+    #[test]
+    fn an_error_says_where_and_what_was_expected() {
+        assert_eq!(message("{"), "line 1, column 1: EOF while parsing an object");
+        assert!(message(r#"{"by":"x"}"#).contains(r#"{"type":"On"}"#));
+        assert!(message(r#"{"type":7}"#).contains("needs a member"));
+        let unknown = message(r#"{"type":"Blink"}"#);
+        assert_eq!(unknown, "unknown command `Blink`; light has On, Off");
+        let missing = message(r#"{"type":"On","by":"x"}"#);
+        assert_eq!(missing, "On: missing field `watts` (line 1, column 22)");
+        let wrong = message("{\"type\":\"On\",\"by\":\"x\",\n \"watts\":\"much\"}");
+        assert!(
+            wrong.starts_with("On.watts: invalid type: string \"much\", expected u32"),
+            "{wrong}"
+        );
+        assert!(wrong.ends_with("(line 2, column 15)"), "{wrong}");
+    }
+
+    #[test]
+    fn a_typed_command_goes_over_the_wire() {
+        let on = Switch::On { by: "ann".into(), watts: 5 };
+        for command in [on, Switch::Off] {
+            let wire = to_wire(&command).expect("wire");
+            let text = std::str::from_utf8(&wire).expect("utf-8");
+            assert_eq!(parse(text).expect(text).take::<Switch>(), command);
+        }
+    }
+}

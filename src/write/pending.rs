@@ -1,0 +1,80 @@
+//! Commits that were sent and are not settled yet, in the order in which they were sent.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use crate::contract::{Offset, Position};
+use crate::log::{Chain, Term};
+use crate::ports::SendNumber;
+
+use super::aggregates::Snapshot;
+use super::done::Done;
+use super::ticket::Ticket;
+
+/// A commit in flight.
+pub(super) struct Pending {
+    pub(super) send: SendNumber,
+    pub(super) term: Term,
+    pub(super) chain: Chain,
+    pub(super) sent_at: Instant,
+    pub(super) ticket: Ticket,
+    /// The aggregate after it.
+    pub(super) after: Snapshot,
+    /// The answer, all but its position.
+    pub(super) done: Done,
+}
+
+/// All commits in flight.
+#[derive(Default)]
+pub(super) struct InFlight(VecDeque<Pending>);
+
+impl InFlight {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn push(&mut self, pending: Pending) {
+        self.0.push_back(pending);
+    }
+
+    pub(super) fn front(&self) -> Option<&Pending> {
+        self.0.front()
+    }
+
+    /// The oldest, if it is this send.
+    pub(super) fn pop_send(&mut self, send: SendNumber) -> Option<Pending> {
+        self.0.pop_front_if(|oldest| oldest.send == send)
+    }
+
+    /// The oldest commit of this term with this number, if the record that took the number is
+    /// its own. Older ones of the term stay: their records did not count.
+    pub(super) fn pop_counted(
+        &mut self,
+        term: Term,
+        chain: Chain,
+        command_id: &str,
+    ) -> Option<Pending> {
+        let at = self.0.iter().position(|p| p.term == term && p.chain == chain)?;
+        (self.0[at].ticket.command_id.as_str() == command_id).then(|| self.0.remove(at)).flatten()
+    }
+
+    /// Everything that is left, in order.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Pending> + '_ {
+        self.0.drain(..)
+    }
+}
+
+impl Pending {
+    /// Answers that it was done, at this offset. Gives back the aggregate after it.
+    pub(super) fn succeed(self, offset: Offset) -> Snapshot {
+        let mut done = self.done;
+        done.position = Position { offset, ..done.position };
+        self.ticket.answer(Ok(done));
+        Snapshot { offset: Some(offset), ..self.after }
+    }
+}

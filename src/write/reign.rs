@@ -1,0 +1,220 @@
+//! A writer's reign: it decides, appends without waiting, and settles in the order it sent.
+
+use std::collections::{HashMap, VecDeque};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::contract::{Offset, Target};
+use crate::log::{Chain, Term};
+use crate::ports::{Appender, LogError, Report, SendNumber};
+use crate::shutdown::Shutdown;
+
+use super::aggregates::Snapshot;
+use super::failure::Failure;
+use super::kind::Verdict;
+use super::status::Ownership;
+use super::ticket::Ticket;
+use super::writer::Writer;
+
+/// Commands taken from the queue at once.
+const TAKE_MAX: usize = 256;
+
+/// One term of this writer.
+pub(super) struct Reign {
+    pub(super) term: Term,
+    pub(super) next_chain: Chain,
+    pub(super) appender: Box<dyn Appender>,
+    /// The first send of this reign has number 1: the claim was number 0.
+    pub(super) next_send: SendNumber,
+    /// Every send before this one has counted.
+    pub(super) settled: SendNumber,
+    /// Decisions that did not end at once, by slot.
+    pub(super) slots: HashMap<u64, (Ticket, Snapshot)>,
+    pub(super) next_slot: u64,
+    pub(super) deciding: FuturesUnordered<BoxFuture<'static, (u64, Result<Verdict, Failure>)>>,
+    /// Commands whose aggregate has a decision under way, by aggregate.
+    pub(super) waiting: HashMap<Target, VecDeque<Ticket>>,
+    pub(super) waiting_len: usize,
+    /// A query for the log's end, and the answers that it will cover.
+    query: Option<BoxFuture<'static, (Result<Offset, LogError>, u64)>>,
+    /// The furthest end that was learned.
+    pub(super) horizon: Offset,
+    last_active: Instant,
+}
+
+/// Why a reign ended.
+pub(super) enum End {
+    /// An append failed, got lost, or a stranger interfered. Claim again.
+    Term(String),
+    /// Another process claimed the partition.
+    Deposed,
+    /// The process is going down and nothing is in flight.
+    Shutdown,
+}
+
+impl Reign {
+    pub(super) fn new(term: Term, appender: Box<dyn Appender>) -> Self {
+        Self {
+            term,
+            next_chain: Chain(0),
+            appender,
+            next_send: SendNumber(1),
+            settled: SendNumber(1),
+            slots: HashMap::new(),
+            next_slot: 0,
+            deciding: FuturesUnordered::new(),
+            waiting: HashMap::new(),
+            waiting_len: 0,
+            query: None,
+            horizon: Offset(0),
+            last_active: Instant::now(),
+        }
+    }
+
+    /// Takes back what was being decided.
+    pub(super) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
+        let slots = self.slots.into_values().map(|(ticket, _)| ticket);
+        slots.chain(self.waiting.into_values().flatten())
+    }
+}
+
+impl Writer {
+    /// Serves commands until the reign ends. Everything undecided is in `again` then, or in
+    /// flight until the next claim decides it.
+    pub(super) async fn reign(&mut self, mut reign: Reign, shutdown: &Shutdown) -> End {
+        self.reigning = Some(reign.term);
+        self.intruded = false;
+        self.publish(Ownership::Owner { term: reign.term });
+        let (partition, term) = (self.partition, reign.term);
+        tracing::info!(%partition, %term, "owner of the partition");
+        let end = self.serve_reign(&mut reign, shutdown).await;
+        self.reigning = None;
+        self.publish(Ownership::Recovering);
+        self.again.extend(reign.into_tickets());
+        end
+    }
+
+    async fn serve_reign(&mut self, reign: &mut Reign, shutdown: &Shutdown) -> End {
+        let mut reports: Vec<Report> = Vec::new();
+        let mut taken: Vec<Ticket> = Vec::new();
+        let mut tick = interval(self.shared.config.idle_check_interval.min(TICK_MAX));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Err(end) = self.decide_first(reign) {
+            return end;
+        }
+        loop {
+            let room = self.room(reign);
+            let stopping = shutdown.is_requested();
+            if stopping && self.is_drained(reign) {
+                return End::Shutdown;
+            }
+            let step = tokio::select! {
+                biased;
+                () = reign.appender.settled(&mut reports) => {
+                    self.settle_all(reign, &mut reports).await
+                }
+                Some((slot, verdict)) = reign.deciding.next(), if !reign.deciding.is_empty() => {
+                    self.decided(reign, slot, verdict)
+                }
+                (end, covers) = answer(&mut reign.query), if reign.query.is_some() => {
+                    reign.query = None;
+                    self.learn(reign, end, covers)
+                }
+                count = self.inbox.recv_many(&mut taken, room.min(TAKE_MAX)), if room > 0 => {
+                    if count == 0 { return End::Shutdown; }
+                    reign.last_active = Instant::now();
+                    self.begin_all(reign, &mut taken)
+                }
+                _ = tick.tick() => self.tick(reign),
+                () = shutdown.requested(), if !stopping => Ok(()),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+            if let Err(end) = self.prove(reign).await {
+                return end;
+            }
+        }
+    }
+
+    /// How many more commands may be taken.
+    fn room(&self, reign: &Reign) -> usize {
+        let held =
+            self.in_flight.len() + self.unconfirmed.len() + reign.slots.len() + reign.waiting_len;
+        self.shared.config.in_flight_max.saturating_sub(held)
+    }
+
+    fn is_drained(&self, reign: &Reign) -> bool {
+        let idle = self.in_flight.is_empty() && self.unconfirmed.is_empty();
+        idle && reign.slots.is_empty() && reign.waiting.is_empty() && self.inbox.is_empty()
+    }
+
+    /// Confirms what can be confirmed, and asks for what is needed to confirm the rest.
+    async fn prove(&mut self, reign: &mut Reign) -> Result<(), End> {
+        let unknown = reign.horizon > self.seen_to.max(self.tracker.next());
+        if unknown && self.in_flight.is_empty() {
+            self.read_gap(reign, None).await?;
+        }
+        self.unconfirmed.confirm(reign.settled, self.seen_to.max(self.tracker.next()));
+        // What is in flight will prove what was decided before it for nothing.
+        if reign.query.is_none() && self.in_flight.is_empty() && self.unconfirmed.needs_horizon() {
+            self.ask_for_end(reign);
+        }
+        Ok(())
+    }
+
+    fn ask_for_end(&self, reign: &mut Reign) {
+        let (log, partition, covers) =
+            (self.shared.log.clone(), self.partition, self.unconfirmed.covers());
+        reign.query = Some(Box::pin(async move { (log.end(partition).await, covers) }));
+    }
+
+    /// Takes the log's end as it was after the query was sent.
+    fn learn(
+        &mut self,
+        reign: &mut Reign,
+        end: Result<Offset, LogError>,
+        covers: u64,
+    ) -> Result<(), End> {
+        match end {
+            Ok(end) => {
+                self.unconfirmed.learned(end, covers);
+                reign.horizon = reign.horizon.max(end);
+            }
+            Err(error) => {
+                // Nothing was done for them, and nobody can say whether the state was the last.
+                let failure = Failure::LogUnavailable(error.to_string());
+                self.unconfirmed.drain().for_each(|(_, ticket)| ticket.fail(failure.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks after time: a record that does not settle, a partition in which nothing happens.
+    fn tick(&mut self, reign: &mut Reign) -> Result<(), End> {
+        let config = &self.shared.config;
+        let oldest = self.in_flight.front().map(|pending| pending.sent_at);
+        if oldest.is_some_and(|sent_at| sent_at.elapsed() > config.settle_timeout) {
+            return Err(End::Term("an append was not settled in time".to_owned()));
+        }
+        self.publish_numbers();
+        let idle = reign.last_active.elapsed() >= config.idle_check_interval;
+        if idle && reign.query.is_none() && self.in_flight.is_empty() {
+            reign.last_active = Instant::now();
+            self.ask_for_end(reign);
+        }
+        Ok(())
+    }
+}
+
+/// How often a writer looks after time, at least.
+const TICK_MAX: std::time::Duration = std::time::Duration::from_millis(500);
+
+async fn answer<T>(query: &mut Option<BoxFuture<'static, T>>) -> T {
+    match query {
+        Some(query) => query.await,
+        None => std::future::pending().await,
+    }
+}

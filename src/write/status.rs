@@ -1,0 +1,118 @@
+//! What a writer says about itself: for readiness, for status, and for answers it cannot give.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::contract::Offset;
+use crate::log::{Counters, Term};
+
+/// Where a writer stands with its partition.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ownership {
+    /// Reading the log from its last known state to its end.
+    #[default]
+    Recovering,
+    /// Its claim is on the way.
+    Claiming,
+    /// It writes.
+    Owner {
+        /// Its term.
+        term: Term,
+    },
+    /// Another process claimed the partition; this one only follows.
+    Deposed {
+        /// The other's term.
+        term: Term,
+        /// The other's node, as far as its claim can be read.
+        by: String,
+    },
+    /// The log does not answer.
+    Waiting {
+        /// What it said last.
+        reason: String,
+    },
+    /// The log is not one that this process may write.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The process is going down.
+    Stopped,
+}
+
+/// A writer's state at a moment.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct WriterStatus {
+    /// Where it stands with its partition.
+    #[serde(flatten)]
+    pub ownership: Ownership,
+    /// The offset after the last record that it has folded.
+    pub next: Offset,
+    /// Records that it has read or written since it started.
+    pub records: Counters,
+    /// Aggregates that it holds in memory.
+    pub aggregates: usize,
+    /// Aggregates whose history it cannot read.
+    pub unreadable: usize,
+    /// Records in flight.
+    pub in_flight: usize,
+    /// Alarms: records with a right stamp that no writer of ours can have sent.
+    pub alarms: u64,
+}
+
+/// The writer's side and the readers' side of a status.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StatusCell(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    status: Mutex<WriterStatus>,
+    /// Apart, because every command asks.
+    is_owner: AtomicBool,
+}
+
+impl StatusCell {
+    pub(super) fn get(&self) -> WriterStatus {
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is_owner(&self) -> bool {
+        self.0.is_owner.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_ownership(&self, ownership: Ownership) {
+        let is_owner = ownership.is_owner();
+        self.update(|status| status.ownership = ownership);
+        self.0.is_owner.store(is_owner, Ordering::Release);
+    }
+
+    pub(super) fn update(&self, update: impl FnOnce(&mut WriterStatus)) {
+        update(&mut self.0.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Ownership {
+    /// Whether commands are decided here now.
+    #[must_use]
+    pub const fn is_owner(&self) -> bool {
+        matches!(self, Self::Owner { .. })
+    }
+}
+
+impl std::fmt::Display for Ownership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Recovering => f.write_str("reading the log"),
+            Self::Claiming => f.write_str("claiming the partition"),
+            Self::Owner { term } => write!(f, "owner in term {term}"),
+            Self::Deposed { term, by } => write!(f, "deposed: {by} claimed term {term}"),
+            Self::Waiting { reason } => write!(f, "waiting for the log: {reason}"),
+            Self::Refused { reason } => write!(f, "refused: {reason}"),
+            Self::Stopped => f.write_str("shutting down"),
+        }
+    }
+}

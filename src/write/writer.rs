@@ -1,0 +1,288 @@
+//! The writer of one partition: recovers, claims, reigns, and follows when it is deposed.
+//!
+//! Only this task touches the partition's aggregates and what is in flight, so nothing here is
+//! locked. What it believes comes from the log alone; see [`crate::log`] for what counts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::config::WriteConfig;
+use crate::contract::{Offset, Partition};
+use crate::events::Claim;
+use crate::gate::Gate;
+use crate::log::{Term, Tracker};
+use crate::ports::{EventLog, Ids, LogError};
+use crate::shutdown::Shutdown;
+
+use super::aggregates::Aggregates;
+use super::failure::Failure;
+use super::kind::Kinds;
+use super::pending::InFlight;
+use super::recovery::Claimed;
+use super::reign::{End, Reign};
+use super::status::{Ownership, StatusCell};
+use super::ticket::Ticket;
+use super::unconfirmed::Unconfirmed;
+
+/// How long a writer waits before it asks a log again that did not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Who this process is, in the claims that it writes.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The node's name.
+    pub node: String,
+    /// New for every process.
+    pub instance: Uuid,
+    /// Where other nodes reach it.
+    pub address: String,
+}
+
+/// What all writers of a process share.
+pub(super) struct Shared {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) gate: Gate,
+    pub(super) kinds: Kinds,
+    pub(super) ids: Ids,
+    pub(super) identity: Identity,
+    pub(super) config: WriteConfig,
+}
+
+/// Whose claim counted last.
+pub(super) struct Ruler {
+    pub(super) term: Term,
+    /// `None` when its value does not decode: nobody of ours wrote it.
+    pub(super) claim: Option<Claim>,
+}
+
+/// The writer of one partition.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: Partition,
+    pub(super) inbox: mpsc::Receiver<Ticket>,
+    pub(super) status: StatusCell,
+    /// The fold of the partition, up to the last record that is settled or was read.
+    pub(super) tracker: Tracker,
+    /// The end that was reached when the log was last read: beyond the fold there may be holes.
+    pub(super) seen_to: Offset,
+    pub(super) aggregates: Aggregates,
+    pub(super) in_flight: InFlight,
+    pub(super) unconfirmed: Unconfirmed,
+    /// Commands of an ended term, to be decided again before any new one.
+    pub(super) again: VecDeque<Ticket>,
+    pub(super) ruler: Option<Ruler>,
+    /// Whether a claim of this process has counted.
+    pub(super) has_reigned: bool,
+    /// Partitions and hash of the log, by the first claim that could be read.
+    pub(super) layout: Option<(u32, String)>,
+    /// The term that this writer reigns in now.
+    pub(super) reigning: Option<Term>,
+    /// Whether a stranger's record counted in the writer's own term.
+    pub(super) intruded: bool,
+    pub(super) alarms: u64,
+    /// Where commits are encoded, again and again.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// Why a writer stops being one.
+pub(super) enum Stop {
+    /// The process is going down.
+    Shutdown,
+    /// The log must not be written by this process.
+    Refused(String),
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        partition: Partition,
+        inbox: mpsc::Receiver<Ticket>,
+        status: StatusCell,
+    ) -> Self {
+        let share = shared.log.partitions().count() as usize;
+        let cached_max = shared.config.cached_aggregates_max.div_ceil(share);
+        Self {
+            shared,
+            partition,
+            inbox,
+            status,
+            tracker: Tracker::default(),
+            seen_to: Offset(0),
+            aggregates: Aggregates::new(cached_max),
+            in_flight: InFlight::default(),
+            unconfirmed: Unconfirmed::default(),
+            again: VecDeque::new(),
+            ruler: None,
+            has_reigned: false,
+            layout: None,
+            reigning: None,
+            intruded: false,
+            alarms: 0,
+            buffer: Vec::with_capacity(4_096),
+        }
+    }
+
+    /// Runs until the process goes down.
+    pub(super) async fn run(mut self, shutdown: Shutdown) {
+        let stop = self.serve(&shutdown).await;
+        self.close(&stop);
+        if let Stop::Refused(reason) = stop {
+            self.publish(Ownership::Refused { reason });
+            self.turn_away(&shutdown).await;
+        }
+        self.publish(Ownership::Stopped);
+    }
+
+    async fn serve(&mut self, shutdown: &Shutdown) -> Stop {
+        self.publish(Ownership::Waiting { reason: "it is being checked".to_owned() });
+        let gate = self.shared.gate.clone();
+        tokio::select! {
+            () = gate.opened() => {}
+            () = shutdown.requested() => return Stop::Shutdown,
+        }
+        loop {
+            let claimed = tokio::select! {
+                claimed = self.claim() => claimed,
+                () = shutdown.requested() => return Stop::Shutdown,
+            };
+            match claimed {
+                Ok(Claimed::Owner(appender)) => {
+                    let reign = Reign::new(self.tracker.fold().term, appender);
+                    match self.reign(reign, shutdown).await {
+                        End::Term(reason) => {
+                            tracing::warn!(partition = %self.partition, %reason, "term ended");
+                        }
+                        End::Deposed => self.note_deposed(),
+                        End::Shutdown => return Stop::Shutdown,
+                    }
+                }
+                Ok(Claimed::ByAnother) => {
+                    self.note_deposed();
+                    self.reject_undecided();
+                    if let Some(stop) = self.follow(shutdown).await {
+                        return stop;
+                    }
+                }
+                Ok(Claimed::WrongLog(reason)) => return Stop::Refused(reason),
+                Err(error) if error.is_retryable() => self.wait_for_log(&error).await,
+                Err(error) => return Stop::Refused(error.to_string()),
+            }
+        }
+    }
+
+    /// Follows another's reign, so that taking over is quick; returns when claiming is right.
+    async fn follow(&mut self, shutdown: &Shutdown) -> Option<Stop> {
+        loop {
+            let from = self.tracker.next();
+            let reader = self.shared.log.reader(self.partition, from).await;
+            let Ok(mut reader) = reader else {
+                self.reject_waiting();
+                tokio::time::sleep(RETRY_DELAY).await;
+                continue;
+            };
+            loop {
+                let max = self.shared.config.in_flight_max;
+                tokio::select! {
+                    chunk = reader.next(max, super::recovery::CHUNK_BYTES_MAX) => match chunk {
+                        Ok(chunk) => self.take_chunk(&chunk),
+                        Err(_) => break,
+                    },
+                    ticket = self.inbox.recv() => match ticket {
+                        Some(ticket) => self.reject(ticket),
+                        None => return Some(Stop::Shutdown),
+                    },
+                    () = shutdown.requested() => return Some(Stop::Shutdown),
+                }
+                if self.may_claim() {
+                    return None;
+                }
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+    }
+
+    fn note_deposed(&mut self) {
+        let Some(ruler) = &self.ruler else { return };
+        let by = ruler.claim.as_ref().map_or_else(
+            || "a claim that cannot be read".to_owned(),
+            |claim| format!("node {} ({})", claim.node, claim.instance),
+        );
+        let (partition, term) = (self.partition, ruler.term);
+        tracing::error!(%partition, %term, %by, "deposed: another process claimed the partition");
+        self.publish(Ownership::Deposed { term, by });
+    }
+
+    async fn wait_for_log(&mut self, error: &LogError) {
+        tracing::warn!(partition = %self.partition, %error, "the log does not answer");
+        self.publish(Ownership::Waiting { reason: error.to_string() });
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+
+    /// Answers what the writer still holds when it stops.
+    fn close(&mut self, stop: &Stop) {
+        let failure = match stop {
+            Stop::Shutdown => Failure::ShuttingDown,
+            Stop::Refused(reason) => Failure::LogUnavailable(reason.clone()),
+        };
+        for pending in self.in_flight.drain() {
+            pending.ticket.fail(Failure::OutcomeUnknown);
+        }
+        let unconfirmed = self.unconfirmed.drain().map(|(_, ticket)| ticket);
+        unconfirmed.chain(self.again.drain(..)).for_each(|ticket| ticket.fail(failure.clone()));
+        self.inbox.close();
+        while let Ok(ticket) = self.inbox.try_recv() {
+            ticket.fail(failure.clone());
+        }
+    }
+
+    async fn turn_away(&mut self, shutdown: &Shutdown) {
+        shutdown.requested().await;
+    }
+
+    /// Turns away what the ended term left undecided: a newer claim counts, so it never will.
+    fn reject_undecided(&mut self) {
+        let detail = self.status.get().ownership.to_string();
+        for ticket in self.again.drain(..) {
+            let detail = detail.clone();
+            ticket.fail(Failure::NoOwner { partition: self.partition.0, detail });
+        }
+    }
+
+    fn reject_waiting(&mut self) {
+        while let Ok(ticket) = self.inbox.try_recv() {
+            self.reject(ticket);
+        }
+    }
+
+    fn reject(&self, ticket: Ticket) {
+        if ticket.custody.take() {
+            let detail = self.status.get().ownership.to_string();
+            ticket.fail(Failure::NoOwner { partition: self.partition.0, detail });
+        }
+    }
+
+    pub(super) fn reigns_in(&self, term: Term) -> bool {
+        self.reigning == Some(term)
+    }
+
+    /// Tells the others where this writer stands.
+    pub(super) fn publish(&self, ownership: Ownership) {
+        self.status.set_ownership(ownership);
+        self.publish_numbers();
+    }
+
+    pub(super) fn publish_numbers(&self) {
+        self.status.update(|status| {
+            status.next = self.tracker.next();
+            status.records = self.tracker.counters();
+            status.aggregates = self.aggregates.len();
+            status.unreadable = self.aggregates.unreadable();
+            status.in_flight = self.in_flight.len();
+            status.alarms = self.alarms;
+        });
+    }
+}

@@ -1,0 +1,77 @@
+//! The documents: those that must be there are, and what they link to is.
+
+use std::path::Path;
+
+use super::report::Violation;
+use super::tree::Source;
+
+/// What a newcomer looks for in the root.
+const EXPECTED: [&str; 2] = ["CHANGELOG.md", "CONTRIBUTING.md"];
+
+fn missing(sources: &[Source]) -> Vec<Violation> {
+    let is_there = |path: &&str| sources.iter().any(|source| source.path == *path);
+    let missing = EXPECTED.iter().filter(|path| !is_there(path));
+    missing.map(|path| Violation::new(path, 1, "is missing")).collect()
+}
+
+/// Links to files that are not there. `exists` is asked with paths relative to the repository.
+fn dead_links(sources: &[Source], exists: impl Fn(&Path) -> bool) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for source in sources.iter().filter(|source| source.path.ends_with(".md")) {
+        let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
+        for (number, line) in source.lines() {
+            for link in links(line) {
+                let file = link.split('#').next().unwrap_or_default();
+                if !file.is_empty() && !file.contains(':') && !exists(&folder.join(file)) {
+                    let what = format!("links to `{link}`, which is not there");
+                    violations.push(Violation::new(&source.path, number, what));
+                }
+            }
+        }
+    }
+    violations
+}
+
+/// What stands in `[…](here)`.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
+mod tests {
+    use super::super::report::hold;
+    use super::super::tree;
+    use super::*;
+
+    #[test]
+    fn the_documents_that_a_newcomer_looks_for_are_there() {
+        hold(
+            "The repository says how to work on it and what has changed",
+            "write the document",
+            &missing(&tree::repository()),
+        );
+    }
+
+    #[test]
+    fn no_document_links_to_a_file_that_is_not_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        hold(
+            "Relative links in documents lead to files of the repository",
+            "mend the link, relative to the document that it stands in",
+            &dead_links(&tree::repository(), |path| root.join(path).exists()),
+        );
+    }
+
+    #[test]
+    fn a_missing_document_and_a_dead_link_are_found() {
+        let changelog = Source::planted("CHANGELOG.md", "");
+        assert_eq!(missing(&[changelog]), [Violation::new("CONTRIBUTING.md", 1, "is missing")]);
+
+        let text =
+            "See [it](../a.md#part), [gone](gone.md), [above](#top), [web](https://x.example)";
+        let found = dead_links(&[Source::planted("docs/b.md", text)], |path| {
+            path == Path::new("docs/../a.md")
+        });
+        let expected = "links to `gone.md`, which is not there";
+        assert_eq!(found, [Violation::new("docs/b.md", 1, expected)]);
+    }
+}
