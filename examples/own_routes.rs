@@ -23,9 +23,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(config.http.listen).await?;
     let app = App::builder(config).shipped().build().await?;
 
-    let own = Router::new()
-        .route("/rich/{amount}", get(rich))
-        .with_state(Arc::new(app.views().clone()));
+    let own =
+        Router::new().route("/rich/{amount}", get(rich)).with_state(Arc::new(app.views().clone()));
     let router = app.router().merge(own).layer(from_fn(authenticate));
 
     let shutdown = Shutdown::default();
