@@ -22,9 +22,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
     let mut config = Config::defaults();
-    config.log.url = args.log;
+    config.log.url = args.log.parse()?;
     config.log.partitions = args.partitions;
-    config.views.url = args.views;
+    config.views.url = args.views.parse()?;
     config.read.paused = args.paused;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -93,7 +93,7 @@ impl Stage {
     pub(crate) async fn floor(&self, section: &str, like: &str) -> anyhow::Result<Server> {
         let topic = self.topic(&format!("{section}.floor"));
         let mut config = Config::defaults();
-        config.log.url = format!("kafka://{}/{topic}", self.kafka);
+        config.log.url = format!("kafka://{}/{topic}", self.kafka).parse()?;
         config.log.partitions = PARTITIONS;
         open_log(&config.log, Arc::new(SystemClock)).await?.check().await?;
         let partitions = PARTITIONS.to_string();
