@@ -90,12 +90,17 @@ impl ClientContext for Context {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
         // The end of a partition arrives here too; its reader is told another way.
-        if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::PartitionEOF)) {
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
         tracing::debug!(client = self.client, %error, "{reason}");
-        *self.last_error.lock().expect("nothing panics while it is held") = Some(reason.to_owned());
+        // It follows the errors that say why, and says less.
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let mut last = self.last_error.lock().expect("nothing panics while it is held");
+            *last = Some(reason.to_owned());
+        }
     }
 }
 

@@ -31,8 +31,7 @@ use super::settling::Settling;
 /// milliseconds, rdkafka waits for the rest without sleeping), so a short period costs a core:
 /// 1 % at 100 ms, 0.1 % at 1 s. It returns late on purpose; reports are handed out at once.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
-/// How long to wait for librdkafka to say that it has a producer id. It asks for one 500 ms after
-/// it was made when no broker was connected by then, so the first append would take that long.
+/// How long to wait for the producer id at most; see `Producer::warm`.
 const PRODUCER_ID_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bits of a delivery tag that count an appender's records.
 const SEND_BITS: u32 = 44;
@@ -107,15 +106,19 @@ impl Producer {
         self.deliveries().is_dead.load(Ordering::SeqCst)
     }
 
-    /// Makes the first append as fast as the next ones: the topic's leaders are known, the
-    /// partition's leader is connected, and the producer has its id.
+    /// Makes the first append as fast as the next ones.
+    ///
+    /// What is slow is the producer id. librdkafka asks for it with the first metadata, when its
+    /// only connection is just being renamed from a bootstrap address to a broker and does not
+    /// count; then it tries again after 500 ms, or with the next metadata. So the partition's
+    /// leader is connected first, by a question whose answer is of no use, and metadata is
+    /// fetched then.
     pub(super) async fn warm(&self, partition: Partition) -> Result<(), LogError> {
         let this = self.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let client = this.client.client();
-            client.fetch_metadata(Some(&this.topic), ANSWER_TIMEOUT)?;
-            // Asked for the connection to the leader; what it answers is of no use.
-            patiently(|left| client.fetch_watermarks(&this.topic, number(partition), left))
+            patiently(|left| client.fetch_watermarks(&this.topic, number(partition), left))?;
+            client.fetch_metadata(Some(&this.topic), ANSWER_TIMEOUT)
         });
         match asked.await {
             Ok(Ok(_)) => {}

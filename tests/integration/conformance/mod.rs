@@ -1,3 +1,4 @@
 //! The laws of each port, run by every adapter.
 
+mod event_log;
 mod view_store;

@@ -1,0 +1,134 @@
+//! Brokers that crash or fall silent: what landed stays, what failed is told, and it goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use retell::Offset;
+use retell::ports::{AppendError, Appender, EventLog, LogReader, LogRecord, Report};
+
+use crate::support::kafka::{OwnBroker, new_log};
+use crate::support::log::{
+    P0, append_one, in_time, outcomes, read_records, read_to_end, record, values,
+};
+use crate::support::log_config;
+
+/// Appends that are under way at any time.
+const IN_FLIGHT: usize = 256;
+
+/// A writer that appends its own counter without pause, and remembers what became of it.
+struct Writer {
+    appender: Box<dyn Appender>,
+    sent: usize,
+    reported: usize,
+    failed: usize,
+    /// Offset and value.
+    landed: BTreeMap<Offset, u64>,
+}
+
+impl Writer {
+    async fn new(log: &dyn EventLog) -> Self {
+        let appender = log.appender(P0).await.expect("an appender");
+        Self { appender, sent: 0, reported: 0, failed: 0, landed: BTreeMap::new() }
+    }
+
+    /// Goes on until so many more have landed, whatever fails meanwhile.
+    async fn until_landed(&mut self, more: usize) {
+        let goal = self.landed.len() + more;
+        while self.landed.len() < goal {
+            while self.sent - self.reported < IN_FLIGHT {
+                match self.appender.append(record(&self.sent.to_string())) {
+                    Ok(_) => self.sent += 1,
+                    Err(AppendError::Full) => break,
+                    Err(error) => panic!("the record was not taken: {error}"),
+                }
+            }
+            self.take_reports().await;
+        }
+    }
+
+    async fn settle(&mut self) {
+        while self.reported < self.sent {
+            self.take_reports().await;
+        }
+    }
+
+    async fn take_reports(&mut self) {
+        let mut reports = Vec::new();
+        in_time("reports", self.appender.settled(&mut reports)).await;
+        for (send, offset) in outcomes(&reports) {
+            self.reported += 1;
+            self.landed.extend(offset.map(|offset| (offset, send.0)));
+        }
+        self.failed += reports.iter().filter(|r| matches!(r, Report::Failed { .. })).count();
+    }
+}
+
+/// Everything that landed is there, nothing is there twice, nothing is out of order.
+fn assert_kept(writer: &Writer, read: &[LogRecord]) {
+    let numbers: Vec<u64> =
+        values(read).into_iter().map(|value| value.parse().expect("a number")).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "in order and once each");
+    let by_offset: BTreeMap<_, _> = read.iter().map(|record| record.offset).zip(numbers).collect();
+    for (offset, number) in &writer.landed {
+        assert_eq!(by_offset.get(offset), Some(number), "what landed at {offset}");
+    }
+}
+
+/// Reads whatever there is until the record with this value.
+async fn read_until(reader: &mut dyn LogReader, value: &str) -> Vec<LogRecord> {
+    let mut read = Vec::new();
+    while !values(&read).contains(&value) {
+        read.extend(read_records(reader, 1).await);
+    }
+    read
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_crashes_keeps_what_landed_in_order() {
+    let broker = OwnBroker::start();
+    let mut config = log_config(1);
+    config.kafka.message_timeout = Duration::from_secs(20);
+    let log = new_log(broker.brokers(), &config).await;
+    let mut tail = log.reader(P0, Offset(0)).await.expect("a reader");
+    let mut writer = Writer::new(&log).await;
+    for _ in 0..3 {
+        writer.until_landed(3_000).await;
+        // The appends that are under way now meet a dead broker.
+        let crash = async {
+            broker.crash().await;
+            broker.restart().await;
+        };
+        tokio::join!(crash, writer.until_landed(1_000));
+    }
+    writer.settle().await;
+    let mut appender = log.appender(P0).await.expect("an appender");
+    let last = append_one(&mut *appender, record("1000000")).await;
+    let tailed = read_until(&mut *tail, "1000000").await;
+    assert_kept(&writer, &tailed);
+    let mut late = log.reader(P0, Offset(0)).await.expect("a reader");
+    let read = read_to_end(&mut *late).await;
+    assert_eq!(read.last().map(|record| record.offset), Some(last));
+    assert_eq!(read, tailed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_silent_for_too_long_fails_appends_and_takes_new_ones_later() {
+    let broker = OwnBroker::start();
+    let mut config = log_config(1);
+    config.kafka.message_timeout = Duration::from_secs(1);
+    let log = new_log(broker.brokers(), &config).await;
+    let mut tail = log.reader(P0, Offset(0)).await.expect("a reader");
+    let mut writer = Writer::new(&log).await;
+    writer.until_landed(1_000).await;
+    tokio::join!(broker.pause_for(Duration::from_secs(3)), writer.until_landed(1_000));
+    writer.settle().await;
+    assert!(writer.failed > 0, "the pause is longer than a record may take");
+    writer.until_landed(1_000).await;
+    writer.settle().await;
+    append_one(&mut *log.appender(P0).await.expect("an appender"), record("1000000")).await;
+    let tailed = read_until(&mut *tail, "1000000").await;
+    assert_kept(&writer, &tailed);
+    // A record that failed may have landed all the same, and then in its place.
+    let kept = tailed.len() - 1;
+    assert!((writer.landed.len()..=writer.sent).contains(&kept), "{kept} of {}", writer.sent);
+}

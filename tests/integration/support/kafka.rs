@@ -1,0 +1,93 @@
+//! Real brokers: the one that all tests share, and one of a test's own to be killed or paused.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use retell::adapters::kafka::KafkaLog;
+use retell::config::LogConfig;
+use retell::ports::EventLog;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The brokers that all tests share; only topics of their own keep tests apart.
+pub(crate) fn shared_brokers() -> String {
+    std::env::var("RETELL_TEST_KAFKA")
+        .expect("RETELL_TEST_KAFKA names the brokers for tests; `make test` starts one and sets it")
+}
+
+/// The URL of a topic that no other test uses.
+pub(crate) fn new_topic(brokers: &str) -> String {
+    format!("kafka://{brokers}/test-{}", Uuid::now_v7())
+}
+
+/// A new log on these brokers.
+pub(crate) async fn new_log(brokers: &str, config: &LogConfig) -> KafkaLog {
+    let log = KafkaLog::connect(&new_topic(brokers), config).expect("the settings are right");
+    log.check().await.expect("the topic can be made");
+    log
+}
+
+/// A client of librdkafka's own, as a stranger would use it.
+pub(crate) fn stranger(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
+
+/// A broker that belongs to one test and is gone with it.
+pub(crate) struct OwnBroker {
+    folder: TempDir,
+    brokers: String,
+}
+
+impl OwnBroker {
+    pub(crate) fn start() -> Self {
+        let folder = TempDir::with_prefix("retell-kafka-").expect("a folder for the broker");
+        let printed = dev_kafka("start", folder.path());
+        let brokers = printed.trim().strip_prefix("kafka ").expect("dev/kafka prints the brokers");
+        Self { brokers: brokers.to_owned(), folder }
+    }
+
+    pub(crate) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// kill -9.
+    pub(crate) async fn crash(&self) {
+        self.run("kill").await;
+    }
+
+    /// The same again, with the same data.
+    pub(crate) async fn restart(&self) {
+        self.run("restart").await;
+    }
+
+    /// Stops it for so long: its connections stay, its answers do not come.
+    pub(crate) async fn pause_for(&self, duration: Duration) {
+        self.run("pause").await;
+        tokio::time::sleep(duration).await;
+        self.run("resume").await;
+    }
+
+    async fn run(&self, verb: &'static str) {
+        let folder = self.folder.path().to_owned();
+        let run = tokio::task::spawn_blocking(move || dev_kafka(verb, &folder));
+        run.await.expect("dev/kafka does not panic");
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        dev_kafka("remove", self.folder.path());
+    }
+}
+
+fn dev_kafka(verb: &str, folder: &Path) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/kafka");
+    let output = Command::new(script).arg(verb).arg(folder).output().expect("dev/kafka can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "dev/kafka {verb} failed: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
