@@ -1,9 +1,12 @@
 //! What the tests share: parts of an application, and servers, put together for a test; verbs for
 //! what a user of a port does.
 
+pub(crate) mod app;
+pub(crate) mod command_line;
 pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
+pub(crate) mod outage;
 pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
