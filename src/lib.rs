@@ -19,6 +19,8 @@ pub mod gate;
 pub mod http;
 pub mod read;
 pub mod shutdown;
+#[cfg(feature = "cli")]
+pub mod telemetry;
 pub mod write;
 
 #[doc(hidden)]

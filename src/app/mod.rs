@@ -22,6 +22,7 @@ use crate::read::{QueryError, Replays, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity};
 
+pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use open::{open_log, open_views};
 
@@ -78,10 +79,7 @@ impl App {
     /// An application in memory, for tests and examples: nothing is left when it ends.
     #[must_use]
     pub fn ephemeral() -> AppBuilder {
-        let mut config = Config::defaults();
-        "memory:".clone_into(&mut config.log.url);
-        "memory:".clone_into(&mut config.views.url);
-        AppBuilder::new(config)
+        AppBuilder::new(Config::ephemeral())
     }
 
     /// Sends commands.

@@ -1,11 +1,10 @@
 //! From a URL in the settings to an adapter.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapters::embedded::{EmbeddedLog, EmbeddedViews};
 use crate::adapters::memory::{MemoryLog, MemoryViews};
-use crate::config::{Config, LogConfig};
+use crate::config::{Config, LogConfig, LogUrl, ViewsUrl};
 use crate::log::Partitions;
 use crate::ports::{Clock, EventLog, ViewStore};
 
@@ -23,26 +22,21 @@ pub async fn open_log(
         key: "log.partitions",
         detail: "must be at least 1".to_owned(),
     })?;
-    let url = config.url.as_str();
-    if url == "memory:" {
-        return Ok(Arc::new(MemoryLog::new(partitions, clock)));
-    }
-    if let Some(folder) = url.strip_prefix("embedded:") {
-        let (folder, record_bytes_max) = (PathBuf::from(folder), config.record_bytes_max);
-        let open = move || EmbeddedLog::open(&folder, partitions, record_bytes_max, clock);
-        let opened = tokio::task::spawn_blocking(open).await;
-        return Ok(Arc::new(opened.expect("opening does not panic")?));
-    }
-    if url.starts_with("kafka://") {
+    match &config.url {
+        LogUrl::Memory => Ok(Arc::new(MemoryLog::new(partitions, clock))),
+        LogUrl::Embedded(folder) => {
+            let (folder, record_bytes_max) = (folder.clone(), config.record_bytes_max);
+            let open = move || EmbeddedLog::open(&folder, partitions, record_bytes_max, clock);
+            let opened = tokio::task::spawn_blocking(open).await;
+            Ok(Arc::new(opened.expect("opening does not panic")?))
+        }
         #[cfg(feature = "kafka")]
-        return Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(url, config)?));
+        url @ LogUrl::Kafka { .. } => {
+            Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(&url.to_string(), config)?))
+        }
         #[cfg(not(feature = "kafka"))]
-        return Err(not_built("log.url", "kafka"));
+        LogUrl::Kafka { .. } => Err(not_built("log.url", "kafka")),
     }
-    Err(AppError::Setting {
-        key: "log.url",
-        detail: "expected embedded:FOLDER, kafka://HOST:PORT/TOPIC or memory:".to_owned(),
-    })
 }
 
 /// The view store that `views.url` names; `log` is the log's name, the default namespace.
@@ -54,31 +48,26 @@ pub async fn open_views(
     log: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn ViewStore>, AppError> {
-    let url = config.views.url.as_str();
-    if url == "memory:" {
-        return Ok(Arc::new(MemoryViews::new(clock)));
-    }
-    if let Some(folder) = url.strip_prefix("embedded:") {
-        let folder = Path::new(folder).to_owned();
-        let opened = tokio::task::spawn_blocking(move || EmbeddedViews::open(&folder, clock)).await;
-        return Ok(Arc::new(opened.expect("opening does not panic")?));
-    }
-    if url.starts_with("redis://") || url.starts_with("rediss://") {
+    match &config.views.url {
+        ViewsUrl::Memory => Ok(Arc::new(MemoryViews::new(clock))),
+        ViewsUrl::Embedded(folder) => {
+            let folder = folder.clone();
+            let open = move || EmbeddedViews::open(&folder, clock);
+            let opened = tokio::task::spawn_blocking(open).await;
+            Ok(Arc::new(opened.expect("opening does not panic")?))
+        }
         #[cfg(feature = "redis")]
-        {
+        ViewsUrl::Redis(url) => {
             let named = config.views.namespace.as_str();
             let namespace = if named.is_empty() { log } else { named };
             let redis = &config.views.redis;
-            let views = crate::adapters::redis::RedisViews::connect(url, namespace, redis)?;
-            return Ok(Arc::new(views));
+            let views =
+                crate::adapters::redis::RedisViews::connect(url.as_str(), namespace, redis)?;
+            Ok(Arc::new(views))
         }
         #[cfg(not(feature = "redis"))]
-        return Err(not_built("views.url", log));
+        ViewsUrl::Redis(_) => Err(not_built("views.url", log)),
     }
-    Err(AppError::Setting {
-        key: "views.url",
-        detail: "expected embedded:FOLDER, redis://HOST:PORT/DB or memory:".to_owned(),
-    })
 }
 
 #[cfg(not(all(feature = "kafka", feature = "redis")))]

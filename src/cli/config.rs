@@ -1,8 +1,11 @@
 //! `retell config`: the settings as they are used, without secrets.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Outcome, settings};
+use toml::Value;
+
+use super::{Outcome, say, settings};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -15,7 +18,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let _config = settings::load(args.config.as_deref())?;
-    let _ = args.json;
+    let config = settings::load(args.config.as_deref())?;
+    if args.json {
+        let mut sections: BTreeMap<&str, BTreeMap<&str, &Value>> = BTreeMap::new();
+        for setting in config.effective() {
+            let section = sections.entry(&setting.section).or_default();
+            section.insert(&setting.key, &setting.value);
+        }
+        say(&serde_json::to_string(&sections)?)?;
+    } else {
+        say(config.print().trim_end())?;
+    }
     Ok(Outcome::Done)
 }

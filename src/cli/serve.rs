@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::http::Door;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, request_on_signal};
+use crate::telemetry;
 
 use super::{Outcome, say, settings};
 
@@ -27,7 +27,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?;
     let shutdown = Shutdown::default();
-    request_on_signal(&shutdown)?;
+    telemetry::start(&config.telemetry)?;
+    request_on_signal(&shutdown).context("no signal handler")?;
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     let app = App::builder(config).shipped().build().await?;
@@ -55,19 +56,4 @@ async fn announce(door: Door, address: SocketAddr) {
     if let Err(error) = say(&format!("retell is ready on http://{address}")) {
         tracing::warn!(%error, "standard output does not take the line that says ready");
     }
-}
-
-/// SIGTERM and Ctrl-C ask to stop.
-fn request_on_signal(shutdown: &Shutdown) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("no signal handler")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no signal handler")?;
-    let shutdown = shutdown.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        shutdown.request();
-    });
-    Ok(())
 }

@@ -135,7 +135,7 @@ impl Client {
         answered.map_err(|error| {
             let cause = innermost(&error);
             if error.is_connect() {
-                NoAnswer::Unreachable { url, cause }
+                NoAnswer::Unreachable { url: self.base.clone(), cause }
             } else {
                 NoAnswer::Lost { url, cause }
             }

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, environment};
+
+use super::Usage;
 
 /// The settings of this file over the defaults, and of the environment over both.
-pub(super) fn load(_file: Option<&Path>) -> anyhow::Result<Config> {
-    Ok(Config::defaults())
+pub(super) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    Config::load(file, environment(), &[]).map_err(|problems| Usage(problems.to_string()).into())
 }

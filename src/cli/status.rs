@@ -1,6 +1,6 @@
 //! `retell status`: how a running service stands, for people or as the service says it.
 
-use std::fmt::Write;
+use std::iter;
 
 use indicatif::HumanCount;
 use serde::Deserialize;
@@ -85,34 +85,66 @@ fn show(status: &Status) -> String {
     for Reason { code, detail } in reasons {
         text += &format!("  {code}: {detail}\n");
     }
-    text += "\npartition  state        term          end  aggregates      void   foreign  alarms\n";
-    for partition in partitions {
-        show_partition(&mut text, partition);
-    }
-    text += "\nprojection            revision  state             lag    parked  generation\n";
-    for projection in projections {
-        show_projection(&mut text, projection);
+    let titles = ["partition", "state", "term", "end", "aggregates", "void", "foreign", "alarms"];
+    text += &table(titles, partitions.iter().map(of_partition));
+    let titles = ["projection", "revision", "state", "lag", "parked", "generation"];
+    text += &table(titles, projections.iter().map(of_projection));
+    text
+}
+
+fn of_partition(partition: &Partition) -> [String; 8] {
+    let Partition { partition, end, state, term, records, aggregates, alarms } = partition;
+    [
+        partition.to_string(),
+        state.clone(),
+        term.map_or("-".to_owned(), |term| term.to_string()),
+        end.map_or("-".to_owned(), count),
+        count(*aggregates),
+        count(records.void),
+        count(records.foreign),
+        count(*alarms),
+    ]
+}
+
+fn of_projection(projection: &Projection) -> [String; 6] {
+    let Projection { name, revision, state, generation, lag, parked } = projection;
+    [
+        name.clone(),
+        revision.to_string(),
+        state.clone(),
+        count(*lag),
+        count(*parked),
+        generation.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
+/// Columns as wide as what stands in them, after an empty line.
+fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = iter::once(titles.map(str::to_owned)).chain(rows).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::from("\n");
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text += line.trim_end();
+        text.push('\n');
     }
     text
 }
 
-fn show_partition(text: &mut String, partition: &Partition) {
-    let Partition { partition, end, state, term, records, aggregates, alarms } = partition;
-    let term = term.map_or("-".to_owned(), |term| term.to_string());
-    let end = end.map_or("?".to_owned(), |end| HumanCount(end).to_string());
-    let [aggregates, void, foreign, alarms] =
-        [*aggregates, records.void, records.foreign, *alarms].map(|n| HumanCount(n).to_string());
-    let line = format_args!(
-        "{partition:<9}  {state:<11}  {term:>4}  {end:>11}  {aggregates:>10}  {void:>8}  {foreign:>8}  {alarms:>6}"
-    );
-    writeln!(text, "{line}").expect("a string takes everything");
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn show_projection(text: &mut String, projection: &Projection) {
-    let Projection { name, revision, state, generation, lag, parked } = projection;
-    let generation = generation.as_deref().unwrap_or("-");
-    let [lag, parked] = [*lag, *parked].map(|n| HumanCount(n).to_string());
-    let line =
-        format_args!("{name:<20}  {revision:>8}  {state:<10}  {lag:>9}  {parked:>8}  {generation}");
-    writeln!(text, "{line}").expect("a string takes everything");
+    #[test]
+    fn columns_are_as_wide_as_what_stands_in_them() {
+        let rows = [["1".to_owned(), "a longer one".to_owned()], ["12,345".into(), "b".into()]];
+        let text = table(["n", "what"], rows.into_iter());
+        assert_eq!(text, "\nn       what\n1       a longer one\n12,345  b\n");
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::adapters::SystemClock;
-use crate::app::open_log;
+use crate::app::{SystemClock, open_log};
+use crate::config::LogUrl;
 use crate::contract::Partition;
 
 use super::{Outcome, Usage, say, settings};
@@ -41,7 +41,7 @@ struct Topic<'a> {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?.log;
-    if !config.url.starts_with("kafka://") {
+    if !matches!(config.url, LogUrl::Kafka { .. }) {
         let url = &config.url;
         let help =
             format!("log.url is {url}, which has no topic; set it to kafka://HOST:PORT/TOPIC");

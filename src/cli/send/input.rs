@@ -160,13 +160,13 @@ mod tests {
     async fn an_envelope_is_a_command_for_an_aggregate_as_it_stands() {
         let input = r#"
             {"aggregate":{"type":"account","id":"Zoë/ 1"},"command":{}}
-            {"command":{"type":"OpenAccount", "owner":"Zoë"},"aggregate":{"type":"account","id":"Zoë 1"}}"#;
+            {"command":{"type":"Open", "by":"Zoë"},"aggregate":{"type":"account","id":"Zoë 1"}}"#;
         let lines = all(input).await;
         assert!(lines[0].as_ref().expect_err("slash").detail.contains("must not contain `/`"));
         let line = lines[1].as_ref().expect("line");
         assert_eq!((line.number, line.aggregate.as_str()), (3, "account/Zoë 1"));
         assert_eq!(line.route, "commands/account/Zo%C3%AB%201");
-        assert_eq!(line.command, r#"{"type":"OpenAccount", "owner":"Zoë"}"#);
+        assert_eq!(line.command, r#"{"type":"Open", "by":"Zoë"}"#);
         assert_eq!(lines.len(), 2);
     }
 

@@ -8,6 +8,7 @@ mod lanes;
 mod report;
 
 use std::fs::File;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
@@ -37,8 +38,8 @@ pub(super) struct Args {
     /// A file of envelopes, one JSON object a line; - is standard input
     file: PathBuf,
     /// Commands under way at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    in_flight: u16,
+    #[arg(long, value_name = "N", default_value = "64")]
+    in_flight: NonZeroU16,
     /// Print the summary, and each failed line, as JSON
     #[arg(long)]
     json: bool,
@@ -53,7 +54,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     client.get(client.url("health/live")).await?;
     let mut report = Report::new(len, lines.bytes.clone(), args.json);
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
-    let summary = send(&client, lines, args.in_flight.into(), &mut report, interrupted).await;
+    let summary = send(&client, lines, args.in_flight.get().into(), &mut report, interrupted).await;
     report.finish(&summary)?;
     Ok(if summary.is_complete() { Outcome::Done } else { Outcome::Failed })
 }
@@ -117,7 +118,7 @@ fn open(file: &Path) -> anyhow::Result<(Lines, Option<u64>)> {
     if about.is_dir() {
         return Err(Usage(format!("{} is a directory", file.display())).into());
     }
-    let len = about.is_file().then(|| about.len());
+    let len = about.is_file().then_some(about.len());
     Ok((input::read(opened), len))
 }
 

@@ -1,5 +1,4 @@
-//! What the tests share: parts of an application, and servers, put together for a test; verbs for
-//! what a user of a port does.
+//! What the tests share: parts of an application, and servers, put together for a test.
 
 pub(crate) mod forge;
 pub(crate) mod kafka;
@@ -11,9 +10,14 @@ pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};
 
-/// The default settings of a log with so many partitions.
+/// The settings that the binary has when nobody sets any.
+pub(crate) fn default_config() -> Config {
+    Config::defaults()
+}
+
+/// The defaults of a log with so many partitions.
 pub(crate) fn log_config(partitions: u32) -> LogConfig {
-    let mut log = Config::defaults().log;
+    let mut log = default_config().log;
     log.partitions = partitions;
     log
 }

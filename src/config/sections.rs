@@ -1,6 +1,7 @@
-//! The settings, as code sees them; every key stands, with its meaning, in `config/default.toml`.
+//! The sections of the settings, as code sees them.
 //!
-//! A value here has been checked: no part of Retell checks a setting again.
+//! Every key stands, with its unit and meaning, in `config/default.toml`; a field that has no key
+//! there, or a key that has no field here, fails a test.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,30 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// All settings.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Config {
-    /// The door.
-    pub http: HttpConfig,
-    /// The event log.
-    pub log: LogConfig,
-    /// The read models.
-    pub views: ViewsConfig,
-    /// This process among others.
-    pub node: NodeConfig,
-    /// The write loop.
-    pub write: WriteConfig,
-    /// The read loop.
-    pub read: ReadConfig,
-    /// Queries.
-    pub queries: QueriesConfig,
-    /// Replays.
-    pub replay: ReplayConfig,
-    /// What the process says about itself.
-    pub telemetry: TelemetryConfig,
-}
+use super::url::{LogUrl, ViewsUrl};
 
 /// `[http]`
 #[derive(Clone, Debug, Deserialize)]
@@ -58,7 +36,7 @@ pub struct HttpConfig {
 #[non_exhaustive]
 pub struct LogConfig {
     /// Which log.
-    pub url: String,
+    pub url: LogUrl,
     /// Partitions of a new log.
     pub partitions: u32,
     /// The longest record, in bytes.
@@ -94,7 +72,7 @@ pub struct KafkaConfig {
 #[non_exhaustive]
 pub struct ViewsConfig {
     /// Which store.
-    pub url: String,
+    pub url: ViewsUrl,
     /// The first part of every key.
     pub namespace: String,
     /// What only Redis has.
@@ -230,12 +208,4 @@ impl std::fmt::Debug for KafkaConfig {
 
 fn millis<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
-}
-
-impl Config {
-    /// The settings of `config/default.toml`.
-    #[must_use]
-    pub fn defaults() -> Self {
-        toml::from_str(include_str!("../config/default.toml")).expect("it is tested")
-    }
 }

@@ -1,0 +1,124 @@
+//! The settings: default < profile file < environment < flags, checked before anything starts.
+//!
+//! `config/default.toml` is the one list of keys. A [`Config`] has been checked: no part of Retell
+//! checks a setting again. Secrets are in no error, in no `Debug` and in no print.
+
+mod check;
+mod known;
+mod layer;
+mod load;
+mod print;
+mod problem;
+mod secret;
+mod sections;
+mod url;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub use print::Effective;
+pub use problem::{Problem, Problems, Source, Wrong};
+pub use sections::{
+    HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig, ReadConfig,
+    RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
+};
+pub use url::{InvalidUrl, LogUrl, RedisUrl, ViewsUrl};
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The door.
+    pub http: HttpConfig,
+    /// The event log.
+    pub log: LogConfig,
+    /// The read models.
+    pub views: ViewsConfig,
+    /// This process among others.
+    pub node: NodeConfig,
+    /// The write loop.
+    pub write: WriteConfig,
+    /// The read loop.
+    pub read: ReadConfig,
+    /// Queries.
+    pub queries: QueriesConfig,
+    /// Replays.
+    pub replay: ReplayConfig,
+    /// What the process says about itself.
+    pub telemetry: TelemetryConfig,
+    /// What was loaded, for print.
+    #[serde(skip)]
+    effective: Vec<Effective>,
+}
+
+impl Config {
+    /// Loads the settings: the defaults, over them a profile file, over it the environment
+    /// (`RETELL_LOG__KAFKA__REPLICATION_FACTOR`; other variables are not looked at), over it
+    /// `flags` as path and text (`log.kafka.replication_factor`, `3`).
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Self, Problems> {
+        load::load(file, environment, flags)
+    }
+
+    /// The settings of `config/default.toml`.
+    #[must_use]
+    pub fn defaults() -> Self {
+        Self::load(None, std::iter::empty(), &[]).expect("a test loads them")
+    }
+
+    /// The defaults with log and views in folders below `dir`, and a free port.
+    #[must_use]
+    pub fn embedded(dir: &Path) -> Self {
+        let (log, views) = (dir.join("log"), dir.join("views"));
+        let flags = [
+            ("log.url".to_owned(), format!("embedded:{}", log.display())),
+            ("views.url".to_owned(), format!("embedded:{}", views.display())),
+            ("http.listen".to_owned(), "127.0.0.1:0".to_owned()),
+        ];
+        let mut config = Self::load(None, std::iter::empty(), &flags).expect("they differ");
+        // A path need not be text.
+        config.log.url = LogUrl::Embedded(log);
+        config.views.url = ViewsUrl::Embedded(views);
+        config
+    }
+
+    /// The defaults with log and views in memory, and a free port.
+    #[must_use]
+    pub fn ephemeral() -> Self {
+        let flags = [("log.url", "memory:"), ("views.url", "memory:")];
+        let listen = ("http.listen", "127.0.0.1:0");
+        let flags = flags.into_iter().chain([listen]).map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let flags: Vec<_> = flags.collect();
+        Self::load(None, std::iter::empty(), &flags).expect("a test loads them")
+    }
+
+    /// The settings as they were loaded, in the order of `config/default.toml`.
+    #[must_use]
+    pub fn effective(&self) -> &[Effective] {
+        &self.effective
+    }
+
+    /// The settings as they were loaded, as TOML without secrets. What is no default has a
+    /// comment that says where it comes from.
+    #[must_use]
+    pub fn print(&self) -> String {
+        print::print(&self.effective)
+    }
+}
+
+/// The variables of this process that are text; no setting is anything else.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests;

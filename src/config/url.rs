@@ -1,0 +1,280 @@
+//! The URLs that select the adapters, parsed once.
+//!
+//! No error, `Debug` or `Display` shows a password.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// Which event log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LogUrl {
+    /// `embedded:DIRECTORY`: in this process, in this folder.
+    Embedded(PathBuf),
+    /// `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`.
+    Kafka {
+        /// The brokers to ask first: `HOST:PORT`, separated by commas.
+        brokers: String,
+        /// The topic.
+        topic: String,
+    },
+    /// `memory:`: gone when the process ends.
+    Memory,
+}
+
+/// Which view store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ViewsUrl {
+    /// `embedded:DIRECTORY`: in this process, in this folder.
+    Embedded(PathBuf),
+    /// `redis://…` or `rediss://…`.
+    Redis(RedisUrl),
+    /// `memory:`: gone when the process ends.
+    Memory,
+}
+
+/// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://…` for TLS. It may hold a password:
+/// only [`RedisUrl::as_str`] gives it away.
+#[derive(Clone, Eq, PartialEq)]
+pub struct RedisUrl(String);
+
+/// Why a text is not the URL that was expected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidUrl {
+    /// No scheme of a log.
+    #[error("expected embedded:DIRECTORY, kafka://HOST:PORT[,HOST:PORT…]/TOPIC or memory:")]
+    NoLog,
+    /// No scheme of a view store.
+    #[error(
+        "expected embedded:DIRECTORY, redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… or \
+         memory:"
+    )]
+    NoViews,
+    /// `embedded:` and nothing.
+    #[error("embedded: needs a folder, such as embedded:./data/log")]
+    NoFolder,
+    /// Kafka's credentials are properties, not part of an address.
+    #[error("a kafka:// URL has no user; set sasl.username and the like in [log.kafka.properties]")]
+    KafkaUser,
+    /// A broker without a port, or no broker.
+    #[error("each broker is HOST:PORT, such as kafka://127.0.0.1:9092/retell.events")]
+    NoBroker,
+    /// Kafka would refuse the name.
+    #[error("the topic is 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither . nor ..")]
+    NoTopic,
+    /// No host, or a port that is no number.
+    #[error("the part before the first / is [USER:PASSWORD@]HOST[:PORT]")]
+    NoHost,
+    /// A database that is no number.
+    #[error("the part after the first / is the number of the database, such as /0")]
+    NoDatabase,
+}
+
+impl RedisUrl {
+    /// The URL with its password, for the client library.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is `rediss://`.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.0.starts_with("rediss:")
+    }
+}
+
+impl FromStr for LogUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        if let Some(folder) = text.strip_prefix("embedded:") {
+            return embedded(folder).map(Self::Embedded);
+        }
+        if text == "memory:" {
+            return Ok(Self::Memory);
+        }
+        let address = text.strip_prefix("kafka://").ok_or(InvalidUrl::NoLog)?;
+        let (brokers, topic) = address.split_once('/').unwrap_or((address, ""));
+        if brokers.contains('@') {
+            return Err(InvalidUrl::KafkaUser);
+        }
+        let is_broker = |broker: &str| broker.rsplit_once(':').is_some_and(is_host_and_port);
+        if !brokers.split(',').all(is_broker) {
+            return Err(InvalidUrl::NoBroker);
+        }
+        if !is_topic(topic) {
+            return Err(InvalidUrl::NoTopic);
+        }
+        Ok(Self::Kafka { brokers: brokers.to_owned(), topic: topic.to_owned() })
+    }
+}
+
+impl FromStr for ViewsUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        if let Some(folder) = text.strip_prefix("embedded:") {
+            return embedded(folder).map(Self::Embedded);
+        }
+        if text == "memory:" {
+            return Ok(Self::Memory);
+        }
+        let plain = text.strip_prefix("redis://");
+        let address =
+            plain.or_else(|| text.strip_prefix("rediss://")).ok_or(InvalidUrl::NoViews)?;
+        let address = address.split_once('?').map_or(address, |(address, _)| address);
+        let (server, database) = address.split_once('/').unwrap_or((address, ""));
+        let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
+        let is_server = match host.rsplit_once(':') {
+            Some(parts) if !host.ends_with(']') => is_host_and_port(parts),
+            _ => !host.is_empty(),
+        };
+        if !is_server {
+            return Err(InvalidUrl::NoHost);
+        }
+        if !database.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(InvalidUrl::NoDatabase);
+        }
+        Ok(Self::Redis(RedisUrl(text.to_owned())))
+    }
+}
+
+impl fmt::Display for LogUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(folder) => write!(f, "embedded:{}", folder.display()),
+            Self::Kafka { brokers, topic } => write!(f, "kafka://{brokers}/{topic}"),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+impl fmt::Display for ViewsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(folder) => write!(f, "embedded:{}", folder.display()),
+            Self::Redis(url) => url.fmt(f),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.0))
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
+    }
+}
+
+impl<'de> Deserialize<'de> for LogUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for ViewsUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// `redis://user:***@host/0`.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split_once(':').map_or("", |(user, _)| user);
+            format!("{scheme}://{user}:***@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+fn embedded(folder: &str) -> Result<PathBuf, InvalidUrl> {
+    if folder.is_empty() { Err(InvalidUrl::NoFolder) } else { Ok(folder.into()) }
+}
+
+fn is_host_and_port((host, port): (&str, &str)) -> bool {
+    !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn is_topic(name: &str) -> bool {
+    let is_legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name.bytes().all(is_legal) && name != "." && name != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_url_is_taken_apart() {
+        assert_eq!("embedded:./data/log".parse(), Ok(LogUrl::Embedded("./data/log".into())));
+        assert_eq!("memory:".parse(), Ok(LogUrl::Memory));
+        let url: LogUrl = "kafka://a:1,[::1]:9092/retell.events".parse().expect("a URL");
+        let (brokers, topic) = ("a:1,[::1]:9092".to_owned(), "retell.events".to_owned());
+        assert_eq!(url, LogUrl::Kafka { brokers, topic });
+        assert_eq!(url.to_string(), "kafka://a:1,[::1]:9092/retell.events");
+    }
+
+    #[test]
+    fn a_text_that_is_no_log_url_says_what_is_missing() {
+        let cases = [
+            ("redis://127.0.0.1:6379/0", InvalidUrl::NoLog),
+            ("", InvalidUrl::NoLog),
+            ("memory:x", InvalidUrl::NoLog),
+            ("embedded:", InvalidUrl::NoFolder),
+            ("kafka://u:p@a:1/t", InvalidUrl::KafkaUser),
+            ("kafka:///t", InvalidUrl::NoBroker),
+            ("kafka://a/t", InvalidUrl::NoBroker),
+            ("kafka://a:0/t", InvalidUrl::NoBroker),
+            ("kafka://a:1,b/t", InvalidUrl::NoBroker),
+            ("kafka://a:1", InvalidUrl::NoTopic),
+            ("kafka://a:1/..", InvalidUrl::NoTopic),
+            ("kafka://a:1/t/u", InvalidUrl::NoTopic),
+        ];
+        for (text, error) in cases {
+            assert_eq!(text.parse::<LogUrl>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redis_url_never_shows_its_password() {
+        for (text, shown) in [
+            ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+            ("redis://:s3cr@t@h:1/0", "redis://:***@h:1/0"),
+            ("rediss://ann:s3cret@[::1]/2", "rediss://ann:***@[::1]/2"),
+            ("redis://ann:s3cret@h?protocol=resp3", "redis://ann:***@h?protocol=resp3"),
+        ] {
+            let url: ViewsUrl = text.parse().expect("a URL");
+            assert_eq!(url.to_string(), shown);
+            assert!(!format!("{url:?}").contains("s3cr"), "{url:?}");
+            let ViewsUrl::Redis(redis) = url else { unreachable!("{text}") };
+            assert_eq!((redis.as_str(), redis.is_tls()), (text, text.starts_with("rediss")));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_views_url_says_what_is_missing() {
+        let cases = [
+            ("kafka://a:1/t", InvalidUrl::NoViews),
+            ("redis-cluster://a:1", InvalidUrl::NoViews),
+            ("embedded:", InvalidUrl::NoFolder),
+            ("redis://", InvalidUrl::NoHost),
+            ("redis://u:p@/0", InvalidUrl::NoHost),
+            ("redis://h:x/0", InvalidUrl::NoHost),
+            ("redis://h:1/x", InvalidUrl::NoDatabase),
+        ];
+        for (text, error) in cases {
+            assert_eq!(text.parse::<ViewsUrl>(), Err(error), "{text}");
+        }
+    }
+}
