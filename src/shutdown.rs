@@ -39,6 +39,7 @@ impl Shutdown {
 ///
 /// # Errors
 /// The operating system refuses; outside a runtime it panics.
+#[expect(clippy::disallowed_methods, reason = "the second signal asks to skip the shutdown")]
 pub fn request_on_signal(shutdown: &Shutdown) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let shutdown = shutdown.clone();

@@ -9,43 +9,52 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::{LogFormat, TelemetryConfig};
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lines {
+    /// For people.
+    Text,
+    /// For machines: one JSON object each.
+    Json,
+}
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
     /// The filter is none.
-    #[error("telemetry.filter: {0}")]
+    #[error("the log filter: {0}")]
     Filter(#[from] ParseError),
     /// Somebody logs already.
     #[error("cannot start logging: {0}")]
     Started(#[from] TryInitError),
 }
 
-/// Starts to log, for the whole process. Log lines of libraries that use `log` come too.
+/// Starts to log, for the whole process, what `filter` lets through (in the syntax of
+/// `EnvFilter`). Log lines of libraries that use `log` come too.
 ///
 /// # Errors
-/// Somebody has started before.
-pub fn start(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+/// The filter is none, or somebody has started before.
+pub fn start(filter: &str, lines: Lines) -> Result<(), TelemetryError> {
     let is_terminal = io::stderr().is_terminal();
-    subscriber(config, is_terminal, io::stderr)?.try_init()?;
+    subscriber(filter, lines, is_terminal, io::stderr)?.try_init()?;
     Ok(())
 }
 
 fn subscriber<W>(
-    config: &TelemetryConfig,
+    filter: &str,
+    lines: Lines,
     is_terminal: bool,
     writer: W,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    Ok(match config.format {
-        LogFormat::Text => Box::new(lines.with_ansi(is_terminal).finish()),
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).finish()),
+    let filter = EnvFilter::builder().parse(filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match lines {
+        Lines::Text => Box::new(builder.with_ansi(is_terminal).finish()),
+        Lines::Json => Box::new(builder.json().flatten_event(true).finish()),
     })
 }
 
@@ -54,12 +63,11 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::config::Config;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Lines {
+    impl io::Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("no panic").write(bytes)
         }
@@ -69,29 +77,29 @@ mod tests {
         }
     }
 
-    fn logged(filter: &str, format: LogFormat) -> String {
-        let mut config = Config::defaults().telemetry;
-        (config.filter, config.format) = (filter.to_owned(), format);
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = subscriber(&config, false, move || writer.clone()).expect("a subscriber");
+    fn logged(filter: &str, lines: Lines) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let writer = move || writer.clone();
+        let subscriber = subscriber(filter, lines, false, writer).expect("a subscriber");
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(records = 3, "all is well");
             tracing::debug!("too much");
         });
-        String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text")
+        let bytes = buffer.0.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("text")
     }
 
     #[test]
     fn the_filter_decides_what_is_logged() {
-        assert!(logged("info", LogFormat::Text).trim().ends_with("all is well records=3"));
-        assert_eq!(logged("warn", LogFormat::Text), "");
-        assert_eq!(logged("retell=debug", LogFormat::Text).lines().count(), 2);
+        assert!(logged("info", Lines::Text).trim().ends_with("all is well records=3"));
+        assert_eq!(logged("warn", Lines::Text), "");
+        assert_eq!(logged("retell=debug", Lines::Text).lines().count(), 2);
     }
 
     #[test]
     fn a_json_line_is_one_flat_object() {
-        let line = logged("info", LogFormat::Json);
+        let line = logged("info", Lines::Json);
         let json: serde_json::Value = serde_json::from_str(&line).expect("one object");
         assert_eq!((&json["message"], &json["records"]), (&"all is well".into(), &3.into()));
     }

@@ -13,7 +13,7 @@ use super::AppError;
 /// The log that `log.url` names.
 ///
 /// # Errors
-/// The URL names none, or an embedded log cannot be opened.
+/// An embedded log cannot be opened, or this binary was built without the adapter.
 pub async fn open_log(
     config: &LogConfig,
     clock: Arc<dyn Clock>,
@@ -32,7 +32,8 @@ pub async fn open_log(
         }
         #[cfg(feature = "kafka")]
         url @ LogUrl::Kafka { .. } => {
-            Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(&url.to_string(), config)?))
+            let url = url.to_string();
+            Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(&url, config)?))
         }
         #[cfg(not(feature = "kafka"))]
         LogUrl::Kafka { .. } => Err(not_built("log.url", "kafka")),
@@ -42,7 +43,8 @@ pub async fn open_log(
 /// The view store that `views.url` names; `log` is the log's name, the default namespace.
 ///
 /// # Errors
-/// The URL names none, or an embedded store cannot be opened.
+/// An embedded store cannot be opened, or this binary was built without the adapter.
+#[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "only Redis has names"))]
 pub async fn open_views(
     config: &Config,
     log: &str,
@@ -66,7 +68,7 @@ pub async fn open_views(
             Ok(Arc::new(views))
         }
         #[cfg(not(feature = "redis"))]
-        ViewsUrl::Redis(_) => Err(not_built("views.url", log)),
+        ViewsUrl::Redis(_) => Err(not_built("views.url", "redis")),
     }
 }
 

@@ -11,9 +11,10 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::config::LogFormat;
 use crate::http::Door;
 use crate::shutdown::{Shutdown, request_on_signal};
-use crate::telemetry;
+use crate::telemetry::{self, Lines};
 
 use super::{Outcome, say, settings};
 
@@ -27,7 +28,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?;
     let shutdown = Shutdown::default();
-    telemetry::start(&config.telemetry)?;
+    let lines = match config.telemetry.format {
+        LogFormat::Text => Lines::Text,
+        LogFormat::Json => Lines::Json,
+    };
+    telemetry::start(&config.telemetry.filter, lines)?;
     request_on_signal(&shutdown).context("no signal handler")?;
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;

@@ -6,7 +6,7 @@ use super::report::Violation;
 use super::tree::Source;
 
 /// What a newcomer looks for in the root.
-const EXPECTED: [&str; 2] = ["CHANGELOG.md", "CONTRIBUTING.md"];
+const EXPECTED: [&str; 4] = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md"];
 
 fn missing(sources: &[Source]) -> Vec<Violation> {
     let is_there = |path: &&str| sources.iter().any(|source| source.path == *path);

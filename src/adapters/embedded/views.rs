@@ -16,6 +16,8 @@ mod expiry;
 mod fault;
 mod keys;
 mod reads;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -34,8 +36,8 @@ use crate::ports::{
 
 use fault::{opening, torn_pointer, unavailable};
 
-/// A batch is held in memory; twice as much would be no faster.
-const CHANGES_MAX: usize = 5_000;
+/// A batch is held in memory and written under a lock; a larger one would be no faster.
+const CHANGES_MAX: usize = 2_000;
 
 /// Reads of more keys go to a thread that may block.
 const READ_INLINE_KEYS_MAX: usize = 16;

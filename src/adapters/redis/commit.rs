@@ -51,7 +51,7 @@ impl RedisViews {
             cmd.arg(&expected).arg(&new).arg(keys.channel());
             sorted.add_arguments(cmd);
         };
-        let answer = self.scripts.commit.run(&self.pool, sorted.keys_len(), add).await;
+        let answer = self.scripts.commit.run(&self.writes, sorted.keys_len(), add).await;
         match answer.map_err(|error| fault(space, &error))? {
             Value::Int(1) => Ok(Commit::Committed),
             Value::BulkString(text) => SpaceState::from_text(space, Some(&text)).map(Commit::Stale),

@@ -39,7 +39,7 @@ impl RedisViews {
 
     /// A list of a wrong type lists nothing: a drop must be able to end.
     async fn listed(&self, space: &Space, cmd: &Cmd) -> Result<Vec<Bytes>, StoreError> {
-        let answer = match self.pool.call(cmd).await {
+        let answer = match self.writes.call(cmd).await {
             Err(error) if error.code() == Some("WRONGTYPE") => return Ok(Vec::new()),
             answer => answer.map_err(|error| fault(space, &error))?,
         };
@@ -66,7 +66,7 @@ impl RedisViews {
                 cmd.arg(&member[..]);
             }
         };
-        let answer = self.scripts.drop.run(&self.pool, 2 + keys.len(), add).await;
+        let answer = self.scripts.drop.run(&self.writes, 2 + keys.len(), add).await;
         Ok(answer.map_err(|error| fault(space, &error))? == Value::Int(1))
     }
 }

@@ -16,7 +16,7 @@ impl RedisViews {
     ) -> Result<BTreeMap<u32, Pointer>, StoreError> {
         let mut hgetall = redis::cmd("HGETALL");
         hgetall.arg(self.keys.generations(projection));
-        let answer = self.pool.call(&hgetall).await.map_err(|error| fault(&projection, &error))?;
+        let answer = self.reads.call(&hgetall).await.map_err(|error| fault(&projection, &error))?;
         let Value::Map(fields) = answer else {
             return Err(torn(&projection, &format!("HGETALL answers {answer:?}")));
         };
@@ -39,7 +39,7 @@ impl RedisViews {
         let key = self.keys.generations(projection);
         let mut hget = redis::cmd("HGET");
         hget.arg(&key).arg(revision);
-        let found = self.pool.call(&hget).await.map_err(|error| fault(&projection, &error))?;
+        let found = self.reads.call(&hget).await.map_err(|error| fault(&projection, &error))?;
         let found = text(&found).unwrap_or_default();
         let is_expected = match found {
             "" => expected.is_none(),
@@ -52,7 +52,7 @@ impl RedisViews {
         let add = |cmd: &mut Cmd| {
             cmd.arg(&key).arg(revision).arg(found).arg(&json);
         };
-        let answer = self.scripts.set_pointer.run(&self.pool, 1, add).await;
+        let answer = self.scripts.set_pointer.run(&self.writes, 1, add).await;
         Ok(answer.map_err(|error| fault(&projection, &error))? == Value::Int(1))
     }
 }

@@ -25,7 +25,7 @@ impl RedisViews {
         for key in keys {
             mget.arg(of.key(key));
         }
-        let answer = self.pool.call(&mget).await.map_err(|error| fault(space, &error))?;
+        let answer = self.reads.call(&mget).await.map_err(|error| fault(space, &error))?;
         let mut values = elements(space, answer)?.into_iter().map(|value| bytes(space, value));
         let state = state(space, values.next().transpose()?.flatten())?;
         let values: Vec<_> = values.collect::<Result<_, _>>()?;
@@ -44,7 +44,7 @@ impl RedisViews {
         let add = |cmd: &mut Cmd| {
             cmd.arg(of.checkpoint()).arg(of.key(map));
         };
-        let answer = self.scripts.read_map.run(&self.pool, 2, add).await;
+        let answer = self.scripts.read_map.run(&self.reads, 2, add).await;
         let (state, fields) = with_state(space, answer.map_err(|error| fault(space, &error))?)?;
         let mut fields = fields.into_iter();
         let mut map = BTreeMap::new();
@@ -69,7 +69,7 @@ impl RedisViews {
             cmd.arg(of.checkpoint()).arg(of.index(&query.index));
             cmd.arg(first).arg(last).arg(limit).arg(u8::from(query.descending));
         };
-        let answer = self.scripts.range.run(&self.pool, 2, add).await;
+        let answer = self.scripts.range.run(&self.reads, 2, add).await;
         with_state(space, answer.map_err(|error| fault(space, &error))?)
     }
 }

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use retell::adapters::SystemClock;
 use retell::adapters::kafka::KafkaLog;
 use retell::config::LogConfig;
-use retell::ports::EventLog;
+use retell::ports::{EventLog, Ids};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 /// The brokers that all tests share; only topics of their own keep tests apart.
 pub(crate) fn shared_brokers() -> String {
@@ -19,7 +20,8 @@ pub(crate) fn shared_brokers() -> String {
 
 /// The URL of a topic that no other test uses.
 pub(crate) fn new_topic(brokers: &str) -> String {
-    format!("kafka://{brokers}/test-{}", Uuid::now_v7())
+    let ids = Ids::new(Arc::new(SystemClock));
+    format!("kafka://{brokers}/test-{}", ids.next())
 }
 
 /// A new log on these brokers.

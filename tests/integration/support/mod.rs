@@ -1,8 +1,12 @@
-//! What the tests share: parts of an application, and servers, put together for a test.
+//! What the tests share: parts of an application, and servers, put together for a test; verbs for
+//! what a user of a port does.
 
+pub(crate) mod app;
+pub(crate) mod command_line;
 pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
+pub(crate) mod outage;
 pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
@@ -10,14 +14,9 @@ pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};
 
-/// The settings that the binary has when nobody sets any.
-pub(crate) fn default_config() -> Config {
-    Config::defaults()
-}
-
-/// The defaults of a log with so many partitions.
+/// The default settings of a log with so many partitions.
 pub(crate) fn log_config(partitions: u32) -> LogConfig {
-    let mut log = default_config().log;
+    let mut log = Config::defaults().log;
     log.partitions = partitions;
     log
 }

@@ -160,3 +160,37 @@ impl Contents {
 fn is_kept(expires_at: Option<Time>, now: Time) -> bool {
     expires_at.is_none_or(|expires_at| now < expires_at)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_has_expired_is_removed_and_nothing_else() {
+        let (mut contents, now) = (Contents::default(), Time::from_millis(1_000));
+        let (second, minute) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(60)));
+        for (key, expires_in) in [("a", second), ("b", minute), ("c", None), ("d", second)] {
+            contents.apply(&put(key, expires_in), now);
+            contents.apply(&put_field(key, expires_in), now);
+        }
+        for (key, expires_in) in [("b", second), ("d", None)] {
+            contents.apply(&put(key, expires_in), now);
+            contents.apply(&put_field(key, expires_in), now);
+        }
+        contents.remove_expired(Time::from_millis(2_000));
+        assert!(contents.values.keys().eq(["c", "d"]));
+        assert!(contents.maps.keys().eq(["c", "d"]));
+        assert!(contents.expiring.is_empty());
+    }
+
+    fn put(key: &str, expires_in: Option<Duration>) -> Change {
+        Change::Put { key: key.to_owned(), value: Bytes::new(), expires_in }
+    }
+
+    fn put_field(map: &str, expires_in: Option<Duration>) -> Change {
+        let (map, field) = (map.to_owned(), "field".to_owned());
+        Change::PutField { map, field, value: Bytes::new(), expires_in }
+    }
+}

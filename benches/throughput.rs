@@ -1,2 +1,0 @@
-//! Placeholder until the benchmark lands in this issue.
-fn main() {}
