@@ -133,6 +133,10 @@ async fn read_request(door: &Door, request: Request) -> Result<ReplayRequest, Pr
         return Ok(ReplayRequest::default());
     }
     body::expect_json(&request.headers)?;
+    // Serde takes an array for a struct, too.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::BadBody("expected a JSON object at line 1 column 1".to_owned()));
+    }
     let asked: ReplayRequest =
         serde_json::from_slice(&json).map_err(|error| Problem::BadBody(error.to_string()))?;
     if asked.records_per_second.is_some() {

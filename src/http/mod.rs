@@ -88,9 +88,15 @@ pub fn router(door: Door) -> Router {
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/", get(index::get))
+        .route("/", get(index::get));
+    let routes = match base_path.as_str() {
+        "" => routes,
+        // The nested `/` is the base path as it is; people also end it with a slash.
+        path => Router::new().nest(path, routes).route(&format!("{path}/"), get(index::get)),
+    };
+    routes
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state(Arc::new(door));
-    let routes = if base_path.is_empty() { routes } else { Router::new().nest(&base_path, routes) };
-    routes.fallback(problem::no_route).layer(from_fn_with_state(ids, frame::around))
+        .fallback(problem::no_route)
+        .with_state(Arc::new(door))
+        .layer(from_fn_with_state(ids, frame::around))
 }

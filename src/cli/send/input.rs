@@ -116,10 +116,14 @@ fn next(input: &mut impl BufRead, number: &mut u64, counted: &AtomicU64) -> Opti
 }
 
 fn parse(number: u64, line: &[u8]) -> Result<Line, String> {
+    const EXPECTED: &str =
+        r#"expected {"aggregate":{"type":"account","id":"ann"},"command":{"type":…}}"#;
+    // Serde takes an array for a struct, too.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(EXPECTED.to_owned());
+    }
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|error| {
-        let expected =
-            r#"expected {"aggregate":{"type":"account","id":"ann"},"command":{"type":…}}"#;
-        format!("column {}: {}; {expected}", error.column(), without_place(&error))
+        format!("column {}: {}; {EXPECTED}", error.column(), without_place(&error))
     })?;
     let later = [("key", &envelope.key), ("expected_version", &envelope.expected_version)];
     if let Some((name, _)) = later.iter().find(|(_, value)| value.is_some()) {
@@ -176,6 +180,7 @@ mod tests {
         let bad = [
             "{",
             "[]",
+            r#"[{"type":"C"},{"type":"a","id":"b"},null,null]"#,
             r#"{"aggregate":{"type":"a","id":"b"}}"#,
             r#"{"aggregate":{"type":"a"},"command":{}}"#,
             r#"{"aggregate":{"type":"a","id":""},"command":{}}"#,

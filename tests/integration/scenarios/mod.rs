@@ -1,5 +1,11 @@
 //! What a user sees, end to end, and what happens when something outside goes wrong.
 
+mod command_line;
+mod http_admin;
+mod http_commands;
+mod http_input;
+mod http_queries;
+mod http_serving;
 mod kafka_faults;
 mod kafka_producer;
 mod kafka_strangers;
