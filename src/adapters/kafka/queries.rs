@@ -127,6 +127,9 @@ pub(super) fn patiently<T>(ask: impl Fn(Duration) -> KafkaResult<T>) -> KafkaRes
                     | Code::UnknownLeaderEpoch
                     | Code::FencedLeaderEpoch
                     | Code::OffsetNotAvailable
+                    // The leader has just gone.
+                    | Code::BrokerTransportFailure
+                    | Code::DestroyBroker
             )
         );
         if !passes || left == ASK_AGAIN {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use retell::Offset;
 use retell::ports::{AppendError, Appender, EventLog, LogReader, LogRecord, Report};
+use retell::{Offset, Partition};
 
 use crate::support::kafka::{OwnBroker, new_log};
 use crate::support::log::{
@@ -27,7 +27,11 @@ struct Writer {
 
 impl Writer {
     async fn new(log: &dyn EventLog) -> Self {
-        let appender = log.appender(P0).await.expect("an appender");
+        Self::on(log, P0).await
+    }
+
+    async fn on(log: &dyn EventLog, partition: Partition) -> Self {
+        let appender = log.appender(partition).await.expect("an appender");
         Self { appender, sent: 0, reported: 0, failed: 0, landed: BTreeMap::new() }
     }
 
@@ -43,6 +47,17 @@ impl Writer {
                 }
             }
             self.take_reports().await;
+        }
+    }
+
+    /// Goes on as long as this takes.
+    async fn during(&mut self, happens: impl Future<Output = ()>) {
+        let mut happens = std::pin::pin!(happens);
+        loop {
+            tokio::select! {
+                () = &mut happens => return,
+                () = self.until_landed(1) => {}
+            }
         }
     }
 
@@ -93,12 +108,11 @@ async fn a_broker_that_crashes_keeps_what_landed_in_order() {
     let mut writer = Writer::new(&log).await;
     for _ in 0..3 {
         writer.until_landed(3_000).await;
-        // The appends that are under way now meet a dead broker.
         let crash = async {
             broker.crash().await;
             broker.restart().await;
         };
-        tokio::join!(crash, writer.until_landed(1_000));
+        writer.during(crash).await;
     }
     writer.settle().await;
     let mut appender = log.appender(P0).await.expect("an appender");
@@ -120,7 +134,7 @@ async fn a_broker_that_is_silent_for_too_long_fails_appends_and_takes_new_ones_l
     let mut tail = log.reader(P0, Offset(0)).await.expect("a reader");
     let mut writer = Writer::new(&log).await;
     writer.until_landed(1_000).await;
-    tokio::join!(broker.pause_for(Duration::from_secs(3)), writer.until_landed(1_000));
+    writer.during(broker.pause_for(Duration::from_secs(3))).await;
     writer.settle().await;
     assert!(writer.failed > 0, "the pause is longer than a record may take");
     writer.until_landed(1_000).await;
@@ -131,4 +145,34 @@ async fn a_broker_that_is_silent_for_too_long_fails_appends_and_takes_new_ones_l
     // A record that failed may have landed all the same, and then in its place.
     let kept = tailed.len() - 1;
     assert!((writer.landed.len()..=writer.sent).contains(&kept), "{kept} of {}", writer.sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_whose_leader_crashes_go_on_under_another() {
+    let cluster = OwnBroker::start_nodes(3);
+    let mut config = log_config(3);
+    (config.kafka.replication_factor, config.kafka.min_insync_replicas) = (3, 2);
+    config.kafka.message_timeout = Duration::from_secs(20);
+    let log = new_log(cluster.brokers(), &config).await;
+    let mut writers = Vec::new();
+    for partition in log.partitions().iter() {
+        let tail = log.reader(partition, Offset(0)).await.expect("a reader");
+        writers.push((partition, Writer::on(&log, partition).await, tail));
+    }
+    // Each node leads one of the partitions.
+    let crash = cluster.crash_node(1);
+    let write = futures_util::future::join_all(writers.iter_mut().map(|(_, writer, _)| async {
+        writer.until_landed(2_000).await;
+    }));
+    tokio::join!(crash, write);
+    for (partition, writer, tail) in &mut writers {
+        writer.until_landed(1_000).await;
+        writer.settle().await;
+        let mut appender = log.appender(*partition).await.expect("an appender");
+        append_one(&mut *appender, record("1000000")).await;
+        let tailed = read_until(&mut **tail, "1000000").await;
+        assert_kept(writer, &tailed);
+        let mut late = log.reader(*partition, Offset(0)).await.expect("a reader");
+        assert_eq!(read_to_end(&mut *late).await, tailed);
+    }
 }

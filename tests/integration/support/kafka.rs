@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use retell::adapters::SystemClock;
 use retell::adapters::kafka::KafkaLog;
 use retell::config::LogConfig;
-use retell::ports::EventLog;
+use retell::ports::{EventLog, Ids};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 /// The brokers that all tests share; only topics of their own keep tests apart.
 pub(crate) fn shared_brokers() -> String {
@@ -19,7 +20,8 @@ pub(crate) fn shared_brokers() -> String {
 
 /// The URL of a topic that no other test uses.
 pub(crate) fn new_topic(brokers: &str) -> String {
-    format!("kafka://{brokers}/test-{}", Uuid::now_v7())
+    let ids = Ids::new(Arc::new(SystemClock));
+    format!("kafka://{brokers}/test-{}", ids.next())
 }
 
 /// A new log on these brokers.
@@ -36,16 +38,23 @@ pub(crate) fn stranger(brokers: &str) -> ClientConfig {
     config
 }
 
-/// A broker that belongs to one test and is gone with it.
+/// Brokers that belong to one test and are gone with it.
 pub(crate) struct OwnBroker {
     folder: TempDir,
     brokers: String,
 }
 
 impl OwnBroker {
+    /// One broker.
     pub(crate) fn start() -> Self {
+        Self::start_nodes(1)
+    }
+
+    /// So many brokers of one cluster, counted from 1.
+    pub(crate) fn start_nodes(count: u32) -> Self {
         let folder = TempDir::with_prefix("retell-kafka-").expect("a folder for the broker");
-        let printed = dev_kafka("start", folder.path());
+        let count = count.to_string();
+        let printed = dev_kafka("start", folder.path(), &["--nodes", &count]).expect("a start");
         let brokers = printed.trim().strip_prefix("kafka ").expect("dev/kafka prints the brokers");
         Self { brokers: brokers.to_owned(), folder }
     }
@@ -54,40 +63,53 @@ impl OwnBroker {
         &self.brokers
     }
 
-    /// kill -9.
+    /// kill -9 of all.
     pub(crate) async fn crash(&self) {
-        self.run("kill").await;
+        self.run("kill", None).await;
+    }
+
+    /// kill -9 of one.
+    pub(crate) async fn crash_node(&self, node: u32) {
+        self.run("kill", Some(node)).await;
     }
 
     /// The same again, with the same data.
     pub(crate) async fn restart(&self) {
-        self.run("restart").await;
+        self.run("restart", None).await;
     }
 
     /// Stops it for so long: its connections stay, its answers do not come.
     pub(crate) async fn pause_for(&self, duration: Duration) {
-        self.run("pause").await;
+        self.run("pause", None).await;
         tokio::time::sleep(duration).await;
-        self.run("resume").await;
+        self.run("resume", None).await;
     }
 
-    async fn run(&self, verb: &'static str) {
+    async fn run(&self, verb: &'static str, node: Option<u32>) {
         let folder = self.folder.path().to_owned();
-        let run = tokio::task::spawn_blocking(move || dev_kafka(verb, &folder));
-        run.await.expect("dev/kafka does not panic");
+        let run = tokio::task::spawn_blocking(move || match node {
+            None => dev_kafka(verb, &folder, &[]),
+            Some(node) => dev_kafka(verb, &folder, &[&node.to_string()]),
+        });
+        run.await.expect("it does not panic").expect("dev/kafka does what it says");
     }
 }
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
-        dev_kafka("remove", self.folder.path());
+        // Not a panic: it would hide the one that may be under way.
+        if let Err(said) = dev_kafka("remove", self.folder.path(), &[]) {
+            eprintln!("{said}");
+        }
     }
 }
 
-fn dev_kafka(verb: &str, folder: &Path) -> String {
+fn dev_kafka(verb: &str, folder: &Path, more: &[&str]) -> Result<String, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/kafka");
-    let output = Command::new(script).arg(verb).arg(folder).output().expect("dev/kafka can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "dev/kafka {verb} failed: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let output = Command::new(script).arg(verb).arg(folder).args(more).output();
+    let output = output.map_err(|error| format!("{script}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!("dev/kafka {verb}: {}", String::from_utf8_lossy(&output.stderr)))
 }
