@@ -10,5 +10,6 @@ mod kafka_faults;
 mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
+mod process;
 mod read_loop;
 mod write_loop;
