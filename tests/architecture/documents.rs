@@ -63,8 +63,10 @@ mod tests {
 
     #[test]
     fn a_missing_document_and_a_dead_link_are_found() {
-        let changelog = Source::planted("CHANGELOG.md", "");
-        assert_eq!(missing(&[changelog]), [Violation::new("CONTRIBUTING.md", 1, "is missing")]);
+        let is_there = |path: &&&str| **path != "CONTRIBUTING.md";
+        let there = EXPECTED.iter().filter(is_there).map(|path| Source::planted(path, ""));
+        let found = missing(&there.collect::<Vec<_>>());
+        assert_eq!(found, [Violation::new("CONTRIBUTING.md", 1, "is missing")]);
 
         let text =
             "See [it](../a.md#part), [gone](gone.md), [above](#top), [web](https://x.example)";

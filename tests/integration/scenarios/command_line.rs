@@ -77,7 +77,7 @@ async fn a_line_that_fails_is_told_with_its_number_and_the_others_go_on() {
 async fn a_line_for_which_nothing_was_done_is_sent_again() {
     let asked = Arc::new(AtomicU32::new(0));
     let answer = move || {
-        let turned_away = asked.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        let turned_away = asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         let problem = problem(503, "queue_full");
         std::future::ready(match turned_away {
             true => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")], problem),

@@ -11,5 +11,6 @@ mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
 mod live;
+mod process;
 mod read_loop;
 mod write_loop;
