@@ -125,7 +125,7 @@ impl AppBuilder {
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
-        let node = identity(&config.node, &ids);
+        let node = identity(&config, &ids);
         let started_at = ids.now();
         let parts = WriteParts {
             log: log.clone(),
@@ -223,6 +223,18 @@ fn collect_projections(
     all
 }
 
-fn identity(node: &NodeConfig, ids: &Ids) -> Identity {
-    Identity { node: node.id.clone(), instance: ids.next(), address: node.address.clone() }
+/// Who this process is: by the settings, else by the host's name and the address of the door.
+fn identity(config: &Config, ids: &Ids) -> Identity {
+    let NodeConfig { id, address } = &config.node;
+    let listen = || format!("http://{}", config.http.listen);
+    Identity {
+        node: if id.is_empty() { host_name() } else { id.clone() },
+        instance: ids.next(),
+        address: if address.is_empty() { listen() } else { address.clone() },
+    }
+}
+
+fn host_name() -> String {
+    let name = gethostname::gethostname().to_string_lossy().into_owned();
+    if name.is_empty() { "localhost".to_owned() } else { name }
 }

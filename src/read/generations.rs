@@ -25,6 +25,8 @@ pub(super) struct Generation {
     stop: Shutdown,
     /// Dropping it ends the lanes.
     tasks: JoinSet<()>,
+    /// Keeps the progress of lanes that do not run.
+    _idle: Vec<watch::Sender<Progress>>,
 }
 
 /// What queries read.
@@ -52,7 +54,16 @@ impl Generation {
             progress
         };
         let lanes = partitions.iter().map(start).collect();
-        Self { id, lanes, stop, tasks }
+        Self { id, lanes, stop, tasks, _idle: Vec::new() }
+    }
+
+    /// A generation that is served, but not folded, by this node.
+    pub(super) fn paused(id: Uuid, partitions: Partitions) -> Self {
+        let progress = Progress { state: LaneState::Paused, ..Progress::default() };
+        let idle: Vec<_> =
+            partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
+        let lanes = idle.iter().map(watch::Sender::subscribe).collect();
+        Self { id, lanes, stop: Shutdown::default(), tasks: JoinSet::new(), _idle: idle }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {

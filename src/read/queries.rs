@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
 use crate::gate::{Gate, GateState};
@@ -147,7 +147,11 @@ impl Views {
             let mut progress = live.lanes[partition.0 as usize].clone();
             let passed = |progress: &Progress| has_passed(progress, after.get(partition));
             let look_at = (Instant::now() + LOOK).min(deadline);
-            drop(timeout_at(look_at, progress.wait_for(passed)).await);
+            let ended = matches!(timeout_at(look_at, progress.wait_for(passed)).await, Ok(Err(_)));
+            if ended {
+                // The lane has ended; only the store can tell what its successor has done.
+                sleep_until(look_at).await;
+            }
         }
     }
 

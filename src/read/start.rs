@@ -78,9 +78,6 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     }
     let replays = Replays::new(ids, queues);
     for (projection, requests, published) in waiting {
-        if shared.read.paused.iter().any(|paused| paused == projection.name().as_str()) {
-            continue;
-        }
         let supervisor =
             Supervisor::new(shared.clone(), projection, replays.clone(), requests, published);
         tasks.spawn(supervisor.run(shutdown.clone()));

@@ -54,6 +54,8 @@ pub(super) struct Supervisor {
     live: Option<Generation>,
     building: Option<Building>,
     previous: Option<Previous>,
+    /// Whether this node serves the views, but does not fold them.
+    paused: bool,
     /// A replay that was asked for and has not begun.
     asked: Option<Uuid>,
     drops: JoinSet<()>,
@@ -87,8 +89,10 @@ impl Supervisor {
         requests: mpsc::Receiver<Request>,
         published: watch::Sender<Option<Arc<Live>>>,
     ) -> Self {
+        let paused = shared.read.paused.iter().any(|name| name == projection.name().as_str());
         Self {
             shared,
+            paused,
             projection,
             replays,
             requests,
@@ -130,6 +134,10 @@ impl Supervisor {
 
     async fn take(&mut self, request: Request) {
         match request {
+            Request::Replay(id) if self.paused => {
+                let error = "the projection is paused on this node, by read.paused".to_owned();
+                self.end(id, ReplayState::Failed { error });
+            }
             Request::Replay(id) => self.asked = Some(id),
             Request::Cancel(id) => {
                 if self.asked == Some(id) {
@@ -146,6 +154,9 @@ impl Supervisor {
     async fn turn(&mut self) -> Result<(), Unable> {
         let pointer = self.pointer().await?;
         self.follow_live(&pointer).await;
+        if self.paused {
+            return Ok(());
+        }
         self.drop_previous(&pointer).await?;
         if self.building.as_ref().is_some_and(|it| pointer.building != Some(it.generation.id)) {
             // The store was emptied, or another process builds: ours is of no use.
@@ -175,7 +186,10 @@ impl Supervisor {
             if let Some(old) = self.live.take() {
                 old.stop().await;
             }
-            self.live = pointer.live.map(|id| self.start(id, None));
+            self.live = pointer.live.map(|id| match self.paused {
+                true => Generation::paused(id, self.partitions()),
+                false => self.start(id, None),
+            });
         }
         let whole = self.live.as_ref().filter(|live| !live.any(|state| *state == LaneState::Lost));
         let shown = self.published.borrow().as_ref().map(|live| live.generation);

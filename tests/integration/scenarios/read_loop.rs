@@ -222,3 +222,27 @@ async fn two_processes_on_one_store_show_the_same_views() {
     second.0.stop().await;
     first.0.stop().await;
 }
+
+/// A node that does not fold a projection serves it as another node left it.
+#[tokio::test]
+async fn a_paused_projection_is_served_but_not_folded() {
+    let (log, store) = (log(2), store());
+    let folding = Shipped::start(log.clone(), store.clone()).await;
+    folding.open("ann", "Ann").await;
+    let done = folding.deposit("ann", 5).await;
+    folding.view("ann", &done).await;
+    folding.0.stop().await;
+    let mut config = retell::config::Config::defaults();
+    config.read.paused = vec!["accounts".to_owned()];
+    let paused = Shipped::start_with(log, store, config).await;
+    let later = paused.deposit("ann", 7).await;
+    paused.generation("accounts", |_| true).await;
+    assert_eq!(paused.view("ann", &done).await.balance, 5);
+    let key = Key::new("ann").expect("key");
+    let wait = Duration::from_millis(100);
+    let waited = paused.0.views().get("accounts", &key, &later.position.into(), wait).await;
+    assert!(matches!(waited, Err(QueryError::Behind(_))), "{waited:?}");
+    let replay = paused.replay(Some("accounts")).await;
+    assert!(matches!(replay.state, ReplayState::Failed { .. }), "{replay:?}");
+    paused.0.stop().await;
+}
