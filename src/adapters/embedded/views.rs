@@ -34,7 +34,8 @@ use crate::ports::{
     StoreError, ViewStore, Watch, Watchers,
 };
 
-use fault::{opening, torn_pointer, unavailable};
+use super::folder::Folder;
+use fault::{opening, torn_pointer, unavailable, unreadable};
 
 /// A batch is held in memory and written under a lock; a larger one would be no faster.
 const CHANGES_MAX: usize = 2_000;
@@ -52,6 +53,8 @@ pub struct EmbeddedViews(Arc<Opened>);
 struct Opened {
     database: Database,
     keyspace: Keyspace,
+    /// Dropped after the database: its lock outlives it.
+    _folder: Folder,
     clock: Arc<dyn Clock>,
     watchers: Watchers,
     /// Who changes a space holds its lock from the look at the state until the batch is written.
@@ -73,15 +76,18 @@ impl EmbeddedViews {
     /// Opens the folder, or makes it; `clock` says what has expired.
     ///
     /// # Errors
-    /// Another process has it open, or it cannot be read; the message says what to do.
+    /// [`StoreError::Unavailable`]: another process has it open. [`StoreError::Settings`]: it
+    /// cannot be opened or read; the message says what to do.
     pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let database = Database::builder(dir).open().map_err(|error| opening(dir, &error))?;
+        let folder = Folder::lock(dir).map_err(|error| opening(&error))?;
+        let database = folder.open_store(|_| Ok(())).map_err(|error| opening(&error))?;
         let keyspace = database
             .keyspace("views", KeyspaceCreateOptions::default)
-            .map_err(|error| opening(dir, &error))?;
+            .map_err(|error| unreadable(dir, &error))?;
         Ok(Self(Arc::new(Opened {
             database,
             keyspace,
+            _folder: folder,
             clock,
             watchers: Watchers::default(),
             locks: std::array::from_fn(|_| Mutex::default()),

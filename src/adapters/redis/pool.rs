@@ -8,8 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bb8_redis::bb8::{self, ManageConnection, QueueStrategy, RunError};
-use futures_util::FutureExt;
+use bb8_redis::bb8::{self, ErrorSink, ManageConnection, QueueStrategy};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
@@ -25,7 +24,8 @@ use super::fault::breaks_connection;
 
 pub(super) struct Pool {
     pool: bb8::Pool<Connector>,
-    /// The last connection that failed.
+    /// Why the last attempt to connect has failed. Whoever waits for a connection learns of it
+    /// here, instead of waiting until its time is over.
     failed: watch::Receiver<Option<RedisError>>,
 }
 
@@ -34,9 +34,20 @@ pub(super) struct Pool {
 pub(super) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
-    /// Why the last connection failed. Whoever waits for a connection learns of it here, instead
-    /// of waiting until its time is over.
-    failed: Arc<watch::Sender<Option<RedisError>>>,
+}
+
+/// Tells the callers that wait. The pool tells it of a failure when it is ready for the next
+/// attempt: who learned of it earlier would wait for the one that is over.
+#[derive(Debug)]
+struct Failures(watch::Sender<Option<RedisError>>);
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum NoConnection {
+    /// An attempt has failed.
+    Failed(RedisError),
+    /// It was there, and has ended; the pool makes another one.
+    Ended,
 }
 
 /// A connection, and whether somebody found it broken. Clones are the same connection.
@@ -48,7 +59,7 @@ pub(super) struct Shared {
 
 impl Pool {
     pub(super) fn new(connector: Connector, config: &RedisConfig) -> Self {
-        let failed = connector.failed.subscribe();
+        let (failures, failed) = watch::channel(None);
         let pool = bb8::Pool::builder()
             .max_size(config.connections.max(1))
             .connection_timeout(config.connect_timeout)
@@ -58,6 +69,7 @@ impl Pool {
             .max_lifetime(None)
             // The next call tries again; nobody tries while nobody calls.
             .retry_connection(false)
+            .error_sink(Box::new(Failures(failures)))
             .build_unchecked(connector);
         Self { pool, failed }
     }
@@ -74,22 +86,16 @@ impl Pool {
     }
 
     async fn shared(&self) -> Result<Shared, RedisError> {
-        if let Some(Ok(pooled)) = self.pool.get().now_or_never() {
-            return Ok(pooled.clone());
-        }
+        // From here on no failure is missed: the attempt that this call waits for may be over
+        // before it begins to wait.
         let mut failed = self.failed.clone();
         failed.mark_unchanged();
-        let no_connection = || RedisError::from((ErrorKind::Io, "no connection to Redis in time"));
+        let too_late = || RedisError::from((ErrorKind::Io, "no connection to Redis in time"));
         tokio::select! {
             biased;
-            pooled = self.pool.get() => match pooled {
-                Ok(pooled) => Ok(pooled.clone()),
-                Err(RunError::User(error)) => Err(error),
-                Err(RunError::TimedOut) => Err(no_connection()),
-            },
-            Ok(()) = failed.changed() => {
-                Err(failed.borrow().clone().unwrap_or_else(no_connection))
-            }
+            // The pool tells of failures by the other way.
+            pooled = self.pool.get() => Ok(pooled.map_err(|_| too_late())?.clone()),
+            Ok(()) = failed.changed() => Err(failed.borrow().clone().unwrap_or_else(too_late)),
         }
     }
 }
@@ -103,7 +109,7 @@ impl Connector {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout));
-        Ok(Self { client, config, failed: Arc::new(watch::Sender::default()) })
+        Ok(Self { client, config })
     }
 
     /// A new connection; `pushed` is told what Redis says unasked, and when the connection ends.
@@ -128,9 +134,9 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, RedisError> {
 
 impl ManageConnection for Connector {
     type Connection = Shared;
-    type Error = RedisError;
+    type Error = NoConnection;
 
-    async fn connect(&self) -> Result<Shared, RedisError> {
+    async fn connect(&self) -> Result<Shared, NoConnection> {
         let is_broken = Arc::new(AtomicBool::new(false));
         let breaks = Arc::clone(&is_broken);
         let connected = self.connect_with(move |push| {
@@ -138,23 +144,27 @@ impl ManageConnection for Connector {
                 breaks.store(true, Ordering::Relaxed);
             }
         });
-        match connected.await {
-            Ok(connection) => Ok(Shared { connection, is_broken }),
-            Err(error) => {
-                self.failed.send_replace(Some(error.clone()));
-                Err(error)
-            }
-        }
+        let connection = connected.await.map_err(NoConnection::Failed)?;
+        Ok(Shared { connection, is_broken })
     }
 
-    async fn is_valid(&self, shared: &mut Shared) -> Result<(), RedisError> {
-        if self.has_broken(shared) {
-            return Err(RedisError::from((ErrorKind::Io, "the connection has ended")));
-        }
-        Ok(())
+    async fn is_valid(&self, shared: &mut Shared) -> Result<(), NoConnection> {
+        if self.has_broken(shared) { Err(NoConnection::Ended) } else { Ok(()) }
     }
 
     fn has_broken(&self, shared: &mut Shared) -> bool {
         shared.is_broken.load(Ordering::Relaxed)
+    }
+}
+
+impl ErrorSink<NoConnection> for Failures {
+    fn sink(&self, error: NoConnection) {
+        if let NoConnection::Failed(error) = error {
+            self.0.send_replace(Some(error));
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn ErrorSink<NoConnection>> {
+        Box::new(Self(self.0.clone()))
     }
 }

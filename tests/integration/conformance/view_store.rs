@@ -12,16 +12,13 @@ mod redis_only;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use retell::adapters::embedded::EmbeddedViews;
-use retell::adapters::memory::MemoryViews;
+use retell::adapters::memory::{ManualClock, MemoryViews};
 use retell::log::{Chain, Checkpoint, LogId, Term};
-use retell::ports::{
-    Change, Clock, Commit, Dropped, KEY_INDEX, RangeQuery, Space, SpaceState, ViewStore,
-};
+use retell::ports::{Change, Commit, Dropped, KEY_INDEX, RangeQuery, Space, SpaceState, ViewStore};
 use retell::{Offset, Partition, Time};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -105,29 +102,26 @@ struct Tested {
     /// The same store as another process has it; the same instance where there is but one process.
     other: Arc<dyn ViewStore>,
     /// None where time is that of a server.
-    clock: Option<TestClock>,
+    clock: Option<ManualClock>,
     _dir: Option<TempDir>,
 }
 
-#[derive(Clone, Default)]
-struct TestClock(Arc<AtomicI64>);
-
 impl Tested {
     fn memory() -> Self {
-        let clock = TestClock::default();
+        let clock = ManualClock::default();
         let store = Arc::new(MemoryViews::new(Arc::new(clock.clone())));
         Self { other: store.clone(), store, clock: Some(clock), _dir: None }
     }
 
     fn embedded() -> Self {
-        let (clock, dir) = (TestClock::default(), tempfile::tempdir().expect("a folder"));
+        let (clock, dir) = (ManualClock::default(), tempfile::tempdir().expect("a folder"));
         let store = EmbeddedViews::open(dir.path(), Arc::new(clock.clone())).expect("opens");
         let store = Arc::new(store);
         Self { other: store.clone(), store, clock: Some(clock), _dir: Some(dir) }
     }
 
     fn redis() -> Self {
-        let (url, namespace) = (support::redis::shared_url(), Uuid::now_v7().to_string());
+        let (url, namespace) = (support::redis::shared_url(), fresh_id().to_string());
         let views = || Arc::new(support::redis::views(&url, &namespace));
         Self { store: views(), other: views(), clock: None, _dir: None }
     }
@@ -135,8 +129,7 @@ impl Tested {
     /// Lets `time` pass where the test decides; where a server does, waits until `is_over`.
     async fn pass(&self, time: Duration, is_over: impl AsyncFn() -> bool) {
         if let Some(clock) = &self.clock {
-            let millis = i64::try_from(time.as_millis()).expect("a short time");
-            clock.0.fetch_add(millis, Ordering::SeqCst);
+            clock.advance(time);
             return;
         }
         let until_over = async {
@@ -165,12 +158,6 @@ impl Tested {
 
     async fn members(&self, space: &Space, index: &str) -> Vec<Bytes> {
         members(&*self.store, space, index).await
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Time {
-        Time::from_millis(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -204,7 +191,12 @@ async fn members(store: &dyn ViewStore, space: &Space, index: &str) -> Vec<Bytes
 
 /// A space that no other test has.
 fn fresh_space() -> Space {
-    Space::new("accounts", Uuid::now_v7(), Partition(5))
+    Space::new("accounts", fresh_id(), Partition(5))
+}
+
+#[expect(clippy::disallowed_methods, reason = "no other test of the same Redis may have it")]
+fn fresh_id() -> Uuid {
+    Uuid::now_v7()
 }
 
 /// The state at this offset.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use retell::adapters::redis::RedisViews;
-use retell::config::RedisConfig;
 use tempfile::TempDir;
 
 /// The URL of the Redis that all tests share. They keep apart by namespaces and spaces.
@@ -13,20 +12,10 @@ pub(crate) fn shared_url() -> String {
         .expect("RETELL_TEST_REDIS must be the URL of a Redis; `make test` starts one and sets it")
 }
 
-/// Views in the Redis at `url`, with the limits of `config/default.toml`.
+/// Views in the Redis at `url`, with the default limits.
 pub(crate) fn views(url: &str, namespace: &str) -> RedisViews {
-    RedisViews::connect(url, namespace, &config("")).expect("a URL and a namespace")
-}
-
-/// The limits of `config/default.toml`, after which `more` is set.
-pub(crate) fn config(more: &str) -> RedisConfig {
-    let mut table: toml::Table = toml::from_str(
-        "connections = 4\nconnect_timeout_ms = 2_000\nresponse_timeout_ms = 2_000\n\
-         commit_keys_max = 500\n",
-    )
-    .expect("settings");
-    table.extend(toml::from_str::<toml::Table>(more).expect("settings"));
-    table.try_into().expect("settings")
+    let config = super::default_config().views.redis;
+    RedisViews::connect(url, namespace, &config).expect("a URL and a namespace")
 }
 
 /// A connection for what our adapter does not do.

@@ -5,17 +5,25 @@ use std::path::Path;
 
 use crate::ports::{Space, StoreError};
 
+use super::super::folder::{DatabaseError, FolderError};
+
 /// Why the folder could not be opened, and what to do.
-pub(super) fn opening(dir: &Path, error: &fjall::Error) -> StoreError {
-    let dir = dir.display();
+pub(super) fn opening(error: &FolderError) -> StoreError {
+    match error {
+        FolderError::Locked(_) => StoreError::Unavailable(error.to_string()),
+        FolderError::Io { .. } => StoreError::Settings(vec![format!("views.url: {error}")]),
+        FolderError::Store { path, error: DatabaseError(error) } => unreadable(path, error),
+    }
+}
+
+/// Why a database could not be opened, and what to do.
+pub(super) fn unreadable(dir: &Path, error: &fjall::Error) -> StoreError {
     StoreError::Settings(vec![match error {
-        fjall::Error::Locked => format!(
-            "views.url: another process has the folder {dir} open; stop it, or set another folder"
-        ),
-        fjall::Error::Io(error) => format!("views.url: the folder {dir} cannot be opened: {error}"),
+        fjall::Error::Io(error) => format!("views.url: cannot open {}: {error}", dir.display()),
         error => format!(
-            "views.url: the folder {dir} cannot be read: {error}; delete it, and the views are \
-             built again from the log"
+            "views.url: the database in {} cannot be read: {error}; delete the folder, and the \
+             views are built again from the log",
+            dir.display()
         ),
     }])
 }

@@ -118,7 +118,7 @@ fn a_drop_leaves_nothing_on_the_disk() {
 }
 
 fn space() -> Space {
-    Space::new("lights", Uuid::nil(), Partition(0))
+    Space::new("things", Uuid::nil(), Partition(0))
 }
 
 fn put(key: &str, expires_in: Duration) -> Change {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use retell::Partition;
 use retell::ports::{CHANGE_KEY_LEN_MAX, Commit, InvalidCommit, Space, SpaceState, StoreError};
-use uuid::Uuid;
 
 use super::*;
 
@@ -79,7 +78,7 @@ pub(super) async fn law_1_what_is_not_there_can_be_removed(tested: Tested) {
 pub(super) async fn law_2_a_commit_on_another_state_changes_nothing_and_tells_the_state(
     tested: Tested,
 ) {
-    let (space, flushing) = (fresh_space(), SpaceState::Flushing(Uuid::now_v7()));
+    let (space, flushing) = (fresh_space(), SpaceState::Flushing(fresh_id()));
     let kept = [put("doc:ann", "kept"), put_field("parked", "ann", "kept"), index_put("key", "a")];
     let states = [SpaceState::Empty, at(1), flushing.clone(), at(2)];
     for pair in states.windows(2) {
@@ -133,7 +132,7 @@ pub(super) async fn law_2_of_commits_at_once_on_one_state_one_happens(tested: Te
 }
 
 pub(super) async fn law_2_a_flush_goes_over_several_commits_to_its_checkpoint(tested: Tested) {
-    let (space, flushing) = (fresh_space(), SpaceState::Flushing(Uuid::now_v7()));
+    let (space, flushing) = (fresh_space(), SpaceState::Flushing(fresh_id()));
     tested.commit(&space, &SpaceState::Empty, &flushing, &[put("doc:ann", "1")]).await;
     assert_eq!(tested.state(&space).await, flushing);
     tested.commit(&space, &flushing, &flushing, &[put("doc:ben", "2")]).await;
@@ -146,7 +145,7 @@ pub(super) async fn law_2_a_flush_goes_over_several_commits_to_its_checkpoint(te
 
 pub(super) async fn law_2_a_flush_that_was_given_up_cannot_write_into_the_next(tested: Tested) {
     let space = fresh_space();
-    let [given_up, next] = [(); 2].map(|()| SpaceState::Flushing(Uuid::now_v7()));
+    let [given_up, next] = [(); 2].map(|()| SpaceState::Flushing(fresh_id()));
     tested.commit(&space, &SpaceState::Empty, &given_up, &[put("doc:ann", "old")]).await;
     while tested.store.drop_space(&space, 10).await.expect("drop") != Dropped::All {}
     tested.commit(&space, &SpaceState::Empty, &next, &[put("doc:ann", "new")]).await;
@@ -164,12 +163,12 @@ pub(super) async fn law_2_a_commit_may_empty_the_state(tested: Tested) {
 }
 
 pub(super) async fn law_6_spaces_have_nothing_in_common(tested: Tested) {
-    let generation = Uuid::now_v7();
+    let generation = fresh_id();
     let spaces = [
         Space::new("accounts", generation, Partition(1)),
         Space::new("accounts", generation, Partition(10)),
         Space::new("account", generation, Partition(1)),
-        Space::new("accounts", Uuid::now_v7(), Partition(1)),
+        Space::new("accounts", fresh_id(), Partition(1)),
     ];
     for (n, space) in spaces.iter().enumerate() {
         let [doc, listed] = put_listed("doc:ann", &n.to_string());

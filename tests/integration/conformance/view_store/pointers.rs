@@ -67,11 +67,11 @@ pub(super) async fn law_7_revisions_and_projections_are_apart(tested: Tested) {
 }
 
 fn fresh_projection() -> String {
-    format!("accounts-{}", Uuid::now_v7())
+    format!("accounts-{}", fresh_id())
 }
 
 fn building() -> Pointer {
-    Pointer { building: Some(Uuid::now_v7()), ..Pointer::default() }
+    Pointer { building: Some(fresh_id()), ..Pointer::default() }
 }
 
 fn live() -> Pointer {

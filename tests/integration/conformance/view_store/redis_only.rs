@@ -11,9 +11,13 @@ use retell::ports::StoreError;
 use super::*;
 use crate::support::redis::{RedisServer, connection, shared_url, views};
 
+/// A server that keeps whatever it acknowledged, also through `kill -9`; with `everysec` it may
+/// have put off the write.
+const KEEPING: &[&str] = &["--appendonly", "yes", "--", "--appendfsync", "always"];
+
 /// A namespace that no other test has.
 fn fresh_namespace() -> String {
-    Uuid::now_v7().to_string()
+    fresh_id().to_string()
 }
 
 /// The beginning of a space's keys.

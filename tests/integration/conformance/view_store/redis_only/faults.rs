@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use super::*;
-use crate::support::redis::config;
+use crate::support::default_config;
+
+const SHORT: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_fails_at_once_while_redis_is_absent_and_heals_by_itself() {
-    let server = RedisServer::start(&["--appendonly", "yes"]);
+    let server = RedisServer::start(KEEPING);
     let (store, space) = (views(server.url(), "ns"), fresh_space());
     server.kill();
     for _ in 0..3 {
@@ -27,7 +29,7 @@ async fn a_call_fails_at_once_while_redis_is_absent_and_heals_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn law_1_a_commit_is_all_or_nothing_through_crashes_of_redis() {
-    let server = RedisServer::start(&["--appendonly", "yes"]);
+    let server = RedisServer::start(KEEPING);
     let store = Arc::new(views(server.url(), "ns"));
     let space = fresh_space();
     let (committed, mut last) = tokio::sync::watch::channel(0);
@@ -92,7 +94,8 @@ async fn a_script_that_redis_forgot_is_sent_again() {
 #[tokio::test]
 async fn a_call_to_a_redis_that_hangs_ends_and_later_calls_heal() {
     let server = RedisServer::start(&[]);
-    let limits = config("response_timeout_ms = 200\nconnect_timeout_ms = 200");
+    let mut limits = default_config().views.redis;
+    (limits.response_timeout, limits.connect_timeout) = (SHORT, SHORT);
     let store = RedisViews::connect(server.url(), "ns", &limits).expect("a URL");
     let space = fresh_space();
     commit(&store, &space, &SpaceState::Empty, &at(1), &[]).await;
@@ -175,13 +178,14 @@ async fn what_waiting_does_not_mend_is_an_error_of_the_settings() {
         assert!(matches!(refused, Err(StoreError::Settings(_))), "{password}: {refused:?}");
     }
     views(&server.url().replace("://", "://:right@"), "ns").check().await.expect("let in");
+    let limits = default_config().views.redis;
     for (url, namespace) in [
         ("kafka://127.0.0.1", "ns"),
         ("redis://127.0.0.1:1/x", "ns"),
         ("redis://127.0.0.1:1/0", ""),
         ("redis://127.0.0.1:1/0", "a}b"),
     ] {
-        let refused = RedisViews::connect(url, namespace, &config("")).map(|_| ());
+        let refused = RedisViews::connect(url, namespace, &limits).map(|_| ());
         assert!(matches!(refused, Err(StoreError::Settings(_))), "{url} {namespace}: {refused:?}");
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_watcher_is_woken_for_what_happened_while_its_connection_was_lost() {
-    let server = RedisServer::start(&["--appendonly", "yes"]);
+    let server = RedisServer::start(KEEPING);
     let (tested, space) = (on(&server), fresh_space());
     let mut redis = connection(server.url()).await;
     let mut watch = tested.store.watch(&space).await;
