@@ -103,7 +103,11 @@ impl Producer {
 
     /// Whether no record can ever be sent again.
     pub(super) fn is_dead(&self) -> bool {
-        self.deliveries().is_dead.load(Ordering::SeqCst)
+        self.deliveries().is_dead.load(Ordering::SeqCst) || self.fatal_error().is_some()
+    }
+
+    fn fatal_error(&self) -> Option<String> {
+        self.client.client().fatal_error().map(|(_, reason)| reason)
     }
 
     /// Makes the first append as fast as the next ones.
@@ -127,11 +131,14 @@ impl Producer {
             }
             Err(gone) => return Err(LogError::Unavailable(format!("appender: {gone}"))),
         }
-        // Only librdkafka's log tells. Should it ever stop telling, an appender is late, not lost.
+        // Only librdkafka's log tells. Should it ever stop telling, the first append is late.
         if tokio::time::timeout(PRODUCER_ID_TIMEOUT, self.deliveries().id()).await.is_err() {
             tracing::warn!("the producer did not say that it has an id; the first append may wait");
         }
-        Ok(())
+        match self.fatal_error() {
+            None => Ok(()),
+            Some(reason) => Err(LogError::Unavailable(format!("appender: {reason}"))),
+        }
     }
 
     /// Reports go to `settling` from now on, under the number that it returns.
@@ -220,11 +227,11 @@ impl Tag {
 }
 
 impl Deliveries {
-    /// Waits until the producer can send.
+    /// Waits until the producer can send, or never will.
     async fn id(&self) {
         let mut got = std::pin::pin!(self.got_id.notified());
         got.as_mut().enable();
-        if !self.has_id.load(Ordering::SeqCst) {
+        if !self.has_id.load(Ordering::SeqCst) && !self.is_dead.load(Ordering::SeqCst) {
             got.await;
         }
     }
@@ -232,6 +239,7 @@ impl Deliveries {
     /// Nothing that is in flight will be reported by librdkafka in a way that can be trusted.
     fn die(&self) {
         self.is_dead.store(true, Ordering::SeqCst);
+        self.got_id.notify_waiters();
         for settling in self.read().by_number.values() {
             settling.die();
         }
@@ -273,16 +281,16 @@ impl ClientContext for Deliveries {
             self.has_id.store(true, Ordering::SeqCst);
             self.got_id.notify_waiters();
         }
+        // The error event of the same failure does not say that it is for good.
+        if facility == "FATAL" && matches!(level, RDKafkaLogLevel::Emerg) {
+            self.die();
+        }
         self.context.log(level, facility, message);
     }
 
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            tracing::error!(reason, "the producer failed for good; the next appender gets another");
-            self.die();
-        }
         self.context.error(error, reason);
     }
 }

@@ -122,7 +122,8 @@ impl Properties {
             common,
             record_len_max: log.record_bytes_max,
             partitions: log.partitions,
-            message_timeout: kafka.message_timeout,
+            // To librdkafka 0 means for ever.
+            message_timeout: kafka.message_timeout.max(Duration::from_millis(1)),
             queue_kib_max: kafka.queue_kib_max,
             given: kafka.properties.clone(),
         }

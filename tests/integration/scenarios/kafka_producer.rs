@@ -67,6 +67,23 @@ async fn a_producer_that_fails_for_good_takes_its_appenders_with_it_and_is_repla
     append_one(&mut *fresh, record("x")).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_that_the_brokers_refuse_gives_no_appender_but_the_reason() {
+    let cluster = MockCluster::new(1).expect("a mock of a broker");
+    cluster.create_topic("mocked", 2, 1).expect("a topic");
+    cluster.request_errors(
+        RDKafkaApiKey::InitProducerId,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED],
+    );
+    let url = format!("kafka://{}/mocked", cluster.bootstrap_servers());
+    let log = KafkaLog::connect(&url, &log_config(2)).expect("the settings are right");
+    let error = log.appender(P0).await.err().expect("the brokers refuse the producer");
+    assert!(error.is_retryable(), "{error}");
+    assert!(error.to_string().contains("authorization failed"), "{error}");
+    let mut appender = log.appender(P0).await.expect("an appender of another producer");
+    append_one(&mut *appender, record("x")).await;
+}
+
 /// A dead appender reports everything at once.
 async fn settle_all(appender: &mut dyn Appender, reports: &mut Vec<Report>) {
     use futures_util::FutureExt;
