@@ -15,9 +15,14 @@ pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};
 
+/// The settings that the binary has when nobody sets any.
+pub(crate) fn default_config() -> Config {
+    Config::defaults()
+}
+
 /// The default settings of a log with so many partitions.
 pub(crate) fn log_config(partitions: u32) -> LogConfig {
-    let mut log = Config::defaults().log;
+    let mut log = default_config().log;
     log.partitions = partitions;
     log
 }
