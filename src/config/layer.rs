@@ -13,9 +13,8 @@ use super::known::{Kind, Known, Place, join, variable_of};
 use super::problem::{Problem, Source, Wrong};
 use super::secret;
 
-/// Variables with our prefix that are no settings: they belong to the command line and to tests.
-const NO_SETTINGS: [&str; 2] = ["RETELL_TOKEN", "RETELL_URL"];
-const NO_SETTINGS_PREFIX: &str = "RETELL_TEST_";
+/// What every setting's variable begins with.
+const PREFIX: &str = "RETELL_";
 
 /// A value and where it comes from.
 #[derive(Clone, Debug)]
@@ -60,16 +59,25 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// The environment's variables; those without our prefix are not looked at.
+    /// The environment's variables, of which most are no settings.
     pub(super) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
         for (variable, text) in variables {
-            let is_setting = variable.starts_with("RETELL_")
-                && !variable.starts_with(NO_SETTINGS_PREFIX)
-                && !NO_SETTINGS.contains(&variable.as_str());
-            if is_setting {
+            if self.is_meant_as_setting(&variable) {
                 self.add_variable(variable, &text);
             }
         }
+    }
+
+    /// Whether a variable is a setting, or was meant to be one: it has our prefix, and a section
+    /// by its form (`RETELL_LGO__URL`) or by its name (`RETELL_LOG_URL`). Others with our prefix
+    /// belong to the command line, to scripts and to tests (`RETELL_TOKEN`).
+    fn is_meant_as_setting(&self, variable: &str) -> bool {
+        let Some(rest) = variable.strip_prefix(PREFIX) else { return false };
+        let named = |(path, _): (&str, Place)| {
+            let section = path.split('.').next().unwrap_or_default().to_uppercase();
+            rest.strip_prefix(&section).is_some_and(|key| key.is_empty() || key.starts_with('_'))
+        };
+        rest.contains("__") || self.known.iter().any(named)
     }
 
     /// Settings from the command line, as path and text.
@@ -105,7 +113,7 @@ impl<'a> Layers<'a> {
         } else if let Some((path, kind)) = self.known.of_variable(&variable) {
             self.add_text(path, kind, text, Source::Variable(variable));
         } else {
-            let path = variable.trim_start_matches("RETELL_").to_lowercase().replace("__", ".");
+            let path = variable.trim_start_matches(PREFIX).to_lowercase().replace("__", ".");
             let nearest = self.known.nearest(&path).map(variable_of);
             let wrong = Wrong::UnknownKey { key: path, nearest };
             self.problem(Source::Variable(variable), wrong);

@@ -136,7 +136,8 @@ fn a_secret_may_stand_in_a_file() {
 fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     let file = "[http]\nlisen = '127.0.0.1:1'\n[kafka]\nx = 1\n\n[log]\nreplication_factor = 3";
     let environment = [("RETELL_LOG_PARTITIONS", "3"), ("RETELL_TOKEN", "t"), ("RETELL_URL", "u")];
-    let environment = [&environment[..], &[("RETELL_TEST_KAFKA", "k")]].concat();
+    let others = [("RETELL_TEST_KAFKA", "k"), ("RETELL_TARGET", "t"), ("RETELL_KAFKA_LIBS", "l")];
+    let environment = [&environment[..], &others].concat();
     let expected = [
         ":2: unknown key http.lisen; did you mean http.listen?",
         ":3: unknown key kafka; did you mean log.kafka?",
