@@ -50,6 +50,7 @@ impl Writer {
             let stamp = Stamp::Claim { term };
             let sent = appender.append(NewRecord { key: None, stamp, value: &value });
             sent.map_err(|error| LogError::Unavailable(error.to_string()))?;
+            appender.flush();
             self.read_to_claim(reader.as_mut(), term).await?;
             if self.ruler.as_ref().and_then(|ruler| ruler.claim.as_ref()) == Some(&claim) {
                 return Ok(self.wrong_layout().map_or(Claimed::Owner(appender), Claimed::WrongLog));
