@@ -61,6 +61,8 @@ pub(super) struct LaneParts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) state: LaneState,
+    /// Whether the space was found to be of this log.
+    pub(super) known: bool,
     /// The offset after the last record that is committed.
     pub(super) next: Offset,
     /// The offset after the last record that is folded, committed or not.
@@ -233,6 +235,7 @@ impl Lane {
     }
 
     fn publish(&self, at_end: bool) {
+        self.progress.send_modify(|progress| progress.known = true);
         let building = self.build_until.is_some();
         let state = if building { LaneState::Building } else { LaneState::Following };
         self.tell(state, at_end);

@@ -197,7 +197,8 @@ impl Supervisor {
         let whole = self.live.as_ref().filter(|live| !live.any(|state| *state == LaneState::Lost));
         let shown = self.published.borrow().as_ref().map(|live| live.generation);
         match whole {
-            Some(live) if shown != Some(live.id) => self.show(live, pointer),
+            // Until then nobody knows whether it is of this log.
+            Some(live) if shown != Some(live.id) && live.is_known() => self.show(live, pointer),
             None if shown.is_some() => drop(self.published.send_replace(None)),
             _ => {}
         }
