@@ -1,5 +1,7 @@
 //! The aggregate of the simulation: a counter between 0 and 3, whose events say which they are.
 
+use std::time::Duration;
+
 use cqrs_es::DomainEvent;
 use cqrs_es::event_sink::EventSink;
 use retell::{Aggregate, Key, MergedProjection, Projection, Recorded, Refusal, Sources};
@@ -24,6 +26,8 @@ pub(super) enum CounterCommand {
     Flicker { number: u64 },
     /// One down; refused at 0.
     Lower { number: u64 },
+    /// As `Raise`, after so many milliseconds of thought.
+    Ponder { number: u64, ms: u64 },
     /// Decides nothing.
     Look {},
 }
@@ -113,6 +117,10 @@ impl cqrs_es::Aggregate for Counter {
             CounterCommand::Flicker { number } => {
                 sink.write(self.raise(number)?, self).await;
                 sink.write(self.lower(number)?, self).await;
+            }
+            CounterCommand::Ponder { number, ms } => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                sink.write(self.raise(number)?, self).await;
             }
             CounterCommand::Look {} => {}
         }

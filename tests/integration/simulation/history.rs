@@ -155,7 +155,8 @@ impl History {
         let command = match chance.below(10) {
             0..4 => CounterCommand::Raise { number },
             4..7 => CounterCommand::Lower { number },
-            7..9 => CounterCommand::Flicker { number },
+            7 => CounterCommand::Flicker { number },
+            8 => CounterCommand::Ponder { number, ms: chance.below(40) },
             _ => CounterCommand::Look {},
         };
         let counter = chance.pick(&COUNTERS);
@@ -215,10 +216,17 @@ impl History {
     }
 }
 
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, what, .. } = self;
+        write!(f, "seed {seed} breaks a law: {what}")
+    }
+}
+
 impl fmt::Debug for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, what, tail } = self;
-        writeln!(f, "seed {seed} breaks a law: {what}")?;
+        let Self { seed, tail, .. } = self;
+        writeln!(f, "{self}")?;
         writeln!(f, "Live through it again with RETELL_SIMULATION_SEED={seed}.\n{tail}")
     }
 }

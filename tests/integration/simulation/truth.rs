@@ -78,7 +78,7 @@ impl Truth {
         }
     }
 
-    /// Nothing was decided that the tallies of a partition before `next` do not show.
+    /// What a partition adds to the total of a reader that has read up to `next`.
     pub(super) fn total(&self, partition: u32, next: u64) -> Tally {
         let facts = self.ledger(partition).counters.values().flatten();
         let seen = facts.filter(|fact| fact.offset < next);
@@ -104,11 +104,6 @@ impl Ledger {
     /// The facts of a counter, by version.
     pub(super) fn facts(&self, counter: &str) -> &[Fact] {
         self.counters.get(counter).map_or(&[], Vec::as_slice)
-    }
-
-    /// The counters that have a history.
-    pub(super) fn counters(&self) -> impl Iterator<Item = &str> {
-        self.counters.keys().map(String::as_str)
     }
 
     /// What the view of a counter shows to a reader that has read up to `next`.

@@ -17,6 +17,10 @@ use super::truth::Truth;
 /// Lines of the trace that are kept for whoever reads about a violation.
 const TAIL_LEN: usize = 120;
 
+/// How often somebody may ask for something in one moment: whoever asks again and again without
+/// waiting for anything would hammer a real server, and here no time would ever pass.
+const CALLS_IN_A_MOMENT_MAX: u64 = 20_000;
+
 /// A history's world. It is one thread's, but ports must be `Sync`: hence the locks.
 pub(super) struct World {
     pub(super) chance: Chance,
@@ -33,6 +37,8 @@ struct Trace {
     tail: VecDeque<String>,
     counts: BTreeMap<&'static str, u64>,
     violation: Option<String>,
+    /// The moment of the last call, and how many came in it.
+    moment: Option<(Instant, u64)>,
 }
 
 /// The simulated wall clock: the runtime's, which stands still while anything can be done.
@@ -67,6 +73,7 @@ impl World {
 
     /// Whether a fault with this rate happens now; it is counted under its name if it does.
     pub(super) fn happens(&self, name: &'static str, rate: impl Fn(&Faults) -> u64) -> bool {
+        self.notice_call();
         let rate = rate(&self.faults());
         let happens = self.chance.per_mille(rate);
         if happens {
@@ -117,6 +124,20 @@ impl World {
 
     pub(super) fn tail(&self) -> String {
         self.trace().tail.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    fn notice_call(&self) {
+        let now = Instant::now();
+        let calls = {
+            let moment = &mut self.trace().moment;
+            let calls = moment.filter(|(at, _)| *at == now).map_or(1, |(_, calls)| calls + 1);
+            *moment = Some((now, calls));
+            calls
+        };
+        if calls > CALLS_IN_A_MOMENT_MAX {
+            self.violate("L8 something is asked again and again, without a pause");
+            panic!("ends whoever asks");
+        }
     }
 
     fn trace(&self) -> MutexGuard<'_, Trace> {
