@@ -9,6 +9,7 @@ use crate::commands;
 use crate::config::{Config, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
 use crate::gate::Gate;
+use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, ViewStore};
 use crate::projections;
 use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
@@ -135,6 +136,7 @@ impl AppBuilder {
             identity: node.clone(),
             config: config.write.clone(),
             request_timeout: config.http.request_timeout,
+            checks: Checks::default(),
         };
         let commands = Commands::start(parts, &stop, &mut tasks);
         let parts = ReadParts {
@@ -146,6 +148,7 @@ impl AppBuilder {
             ids,
             read: config.read.clone(),
             replay: config.replay.clone(),
+            checks: Checks::default(),
         };
         let (views, replays) = read::start(parts, &stop, &mut tasks);
         Ok(App {

@@ -49,12 +49,16 @@ impl Writer {
             if send < reign.settled {
                 continue; // the claim, or found by reading before its report came
             }
-            if at == self.tracker.next() && self.settle_expected(reign, send, at, time) {
+            if self.is_expected(at) && self.settle_expected(reign, send, at, time) {
                 continue;
             }
             self.read_gap(reign, Some((send, Some(at)))).await?;
         }
         Ok(())
+    }
+
+    fn is_expected(&self, at: Offset) -> bool {
+        at == self.tracker.next() || (!self.shared.checks.gap && at > self.tracker.next())
     }
 
     /// The fast path: the record is where it must be if nobody else wrote.
