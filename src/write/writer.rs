@@ -156,7 +156,11 @@ impl Writer {
                         End::Term(reason) => {
                             tracing::warn!(partition = %self.partition, %reason, "term ended");
                         }
-                        End::Deposed => self.note_deposed(),
+                        // The next claim finds out whether it is right to follow.
+                        End::Deposed => {
+                            let reason = "a newer claim counts";
+                            tracing::warn!(partition = %self.partition, %reason, "term ended");
+                        }
                         End::Shutdown => return Stop::Shutdown,
                     }
                 }
@@ -188,7 +192,15 @@ impl Writer {
                 let max = self.shared.config.in_flight_max;
                 tokio::select! {
                     chunk = reader.next(max, super::recovery::CHUNK_BYTES_MAX) => match chunk {
-                        Ok(chunk) => self.take_chunk(&chunk),
+                        Ok(chunk) => {
+                            let term = self.tracker.fold().term;
+                            self.take_chunk(&chunk);
+                            if self.tracker.fold().term == term {
+                                self.publish_numbers();
+                            } else if !self.may_claim() {
+                                self.note_deposed();
+                            }
+                        }
                         Err(_) => break,
                     },
                     ticket = self.inbox.recv() => match ticket {
