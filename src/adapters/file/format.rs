@@ -289,7 +289,7 @@ mod tests {
             line,
             r#"{"partition":3,"offset":7,"time":"1970-01-01T00:00:01.000Z","key":"account/ann","#
                 .to_owned()
-                + r#""value":{"v":1, "a":1e2},"sum":"ca1b0a08a2461ae6"}"#
+                + r#""value":{"v":1, "a":1e2},"sum":"e764f22f7dc5f470"}"#
         );
         let (line, _) = there_and_back(&record(None, b"\xff{"));
         assert!(line.contains(r#"Z","value_hex":"ff7b","sum""#), "{line}");
