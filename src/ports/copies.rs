@@ -2,7 +2,7 @@
 //!
 //! Only records that count are spoken of; claims, void and foreign records stay behind.
 //!
-//! Laws, each a test of `tests/integration/copying/stores.rs`:
+//! Laws, each a test of `tests/integration/conformance/copies.rs`:
 //!
 //! 1. A reader gives every commit of its partition once and in order, key and value byte for
 //!    byte, up to the end as it was when the source was opened.
