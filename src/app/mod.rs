@@ -3,6 +3,7 @@
 //! The shipped service is one user of the public builder; see [`App::builder`].
 
 mod builder;
+mod copying;
 #[cfg(feature = "http")]
 mod door;
 mod keeper;
@@ -25,6 +26,7 @@ use crate::write::{Commands, Identity};
 
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
+pub use copying::{CopyUrl, open_copy_source, open_copy_target};
 pub use open::{open_log, open_views};
 pub use settings::load_config;
 

@@ -2,7 +2,9 @@
 //! what a user of a port does.
 
 pub(crate) mod app;
+pub(crate) mod breaking;
 pub(crate) mod command_line;
+pub(crate) mod copies;
 pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
