@@ -31,6 +31,7 @@ pub use open::{open_log, open_views};
 pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the door asks for some of it"))]
 pub struct App {
     config: Config,
     node: Identity,
