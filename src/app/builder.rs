@@ -123,6 +123,7 @@ impl AppBuilder {
             store: store.clone(),
             log_gate: log_gate.clone(),
             store_gate: store_gate.clone(),
+            check_interval: config.views.check_interval,
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));

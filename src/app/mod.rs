@@ -7,6 +7,7 @@ mod builder;
 mod door;
 mod keeper;
 mod open;
+mod settings;
 
 use std::io;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::write::{Commands, Identity};
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use open::{open_log, open_views};
+pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
 pub struct App {

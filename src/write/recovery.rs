@@ -53,6 +53,7 @@ impl Writer {
             let stamp = Stamp::Claim { term };
             let sent = appender.append(NewRecord { key: None, stamp, value: &value });
             sent.map_err(|error| LogError::Unavailable(error.to_string()))?;
+            appender.flush();
             self.read_to_claim(reader.as_mut(), term).await?;
             let rules = self.ruler.as_ref().and_then(|ruler| ruler.claim.as_ref()) == Some(&claim);
             if rules || !self.shared.checks.claim_id {

@@ -160,7 +160,11 @@ impl Writer {
                         End::Term(reason) => {
                             tracing::warn!(partition = %self.partition, %reason, "term ended");
                         }
-                        End::Deposed => self.note_deposed(),
+                        // The next claim finds out whether it is right to follow.
+                        End::Deposed => {
+                            let reason = "a newer claim counts";
+                            tracing::warn!(partition = %self.partition, %reason, "term ended");
+                        }
                         End::Shutdown => return Stop::Shutdown,
                     }
                 }
@@ -195,7 +199,13 @@ impl Writer {
                     () = shutdown.requested() => return Some(Stop::Shutdown),
                     chunk = reader.next(max, super::recovery::CHUNK_BYTES_MAX) => match chunk {
                         Ok(chunk) => {
+                            let term = self.tracker.fold().term;
                             self.take_chunk(&chunk);
+                            if self.tracker.fold().term == term {
+                                self.publish_numbers();
+                            } else if !self.may_claim() {
+                                self.note_deposed();
+                            }
                             self.reject_waiting(); // a long log must not keep them waiting
                         }
                         Err(_) => break,

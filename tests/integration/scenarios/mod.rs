@@ -11,6 +11,7 @@ mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
 mod live;
+mod live_strangers;
 mod process;
 mod read_loop;
 mod write_loop;

@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
+pub(crate) mod stranger;
 pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};
