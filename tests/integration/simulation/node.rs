@@ -52,6 +52,7 @@ pub(super) struct Node {
     /// One query at a time: tokio wakes several waiters of one `watch` in a random order.
     pub(super) is_queried: Arc<AtomicBool>,
     world: Arc<World>,
+    stop: Shutdown,
     tasks: JoinSet<()>,
     in_flight_max: usize,
 }
@@ -128,6 +129,7 @@ impl Cluster {
             link,
             is_queried: Arc::new(AtomicBool::new(false)),
             world: world.clone(),
+            stop,
             tasks,
             in_flight_max: self.write.in_flight_max,
         }
@@ -139,6 +141,20 @@ impl Node {
     pub(super) fn kill(self) {
         self.world.note(format_args!("{} is killed", self.name));
         self.link.cut();
+    }
+
+    /// Lets it end in order: it settles what is in flight. That may take long, or for ever: then
+    /// it is killed in the end.
+    pub(super) fn stop(mut self, patience: Duration) {
+        self.world.note(format_args!("{} is stopped", self.name));
+        self.world.count("stopped");
+        self.stop.request();
+        tokio::spawn(async move {
+            let ended = async { while self.tasks.join_next().await.is_some() {} };
+            let in_time = tokio::time::timeout(patience, ended).await.is_ok();
+            self.world.count(if in_time { "stopped in time" } else { "stopped too slowly" });
+            self.kill();
+        });
     }
 
     /// Whether it owns every partition.
