@@ -13,6 +13,7 @@ use retell::events::message::MessageEvent;
 use retell::events::{
     AggregateRef, Claim, Commit, StoredEvent, Tagged, Undecodable, Unreadable, decode, encode,
 };
+use retell::test::check_stored_events;
 use retell::{Aggregate, Refusal, Time, Version};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -50,6 +51,13 @@ fn every_commit_ever_written_means_what_it_meant() {
     };
     let found: BTreeMap<_, _> = samples("commits").into_iter().map(read).collect();
     assert_eq!(found, meanings());
+}
+
+#[test]
+fn every_shipped_event_has_a_stored_sample_of_every_schema() {
+    let records = samples("commits");
+    check_samples::<Account>(&records);
+    check_samples::<Message>(&records);
 }
 
 #[test]
@@ -202,6 +210,20 @@ fn meaning_of(commit: &Commit<'_>) -> String {
         "message" => said(&events::<Message>(&commit.events)),
         _ => said(&commit.events),
     }
+}
+
+/// Checks the events of one aggregate in these records.
+fn check_samples<A: Aggregate>(records: &BTreeMap<String, String>) {
+    let commits = records.values().map(|value| commit(value));
+    let of_aggregate = commits.filter(|it| it.aggregate.aggregate_type == A::TYPE);
+    let stored: Vec<(String, A::Event)> = of_aggregate
+        .flat_map(|commit| {
+            let json = commit.events.iter().map(|it| serde_json::to_string(it).expect("JSON"));
+            json.zip(events::<A>(&commit.events)).collect::<Vec<_>>()
+        })
+        .collect();
+    let stored: Vec<_> = stored.iter().map(|(json, it)| (json.as_str(), it.clone())).collect();
+    check_stored_events::<A>(&stored);
 }
 
 fn events<A: Aggregate>(stored: &[StoredEvent<'_>]) -> Vec<A::Event> {

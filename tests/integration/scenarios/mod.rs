@@ -3,6 +3,8 @@
 mod command_line;
 mod copy_file;
 mod copy_log;
+mod event_mistakes;
+mod evolution;
 mod http_admin;
 mod http_commands;
 mod http_input;

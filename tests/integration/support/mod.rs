@@ -9,6 +9,7 @@ pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
 pub(crate) mod outage;
+pub(crate) mod parcel;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod shipped;
