@@ -1,6 +1,7 @@
 //! What a user sees, end to end, and what happens when something outside goes wrong.
 
 mod command_line;
+mod cqrs_framework;
 mod event_mistakes;
 mod evolution;
 mod http_admin;
