@@ -17,12 +17,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::contract::{Key, Positions, Projection, Time};
+use crate::contract::{Aggregate, Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
 use crate::read::{QueryError, Replays, Views};
 use crate::shutdown::Shutdown;
-use crate::write::{Commands, Identity};
+use crate::write::{Commands, Identity, LogEventStore};
 
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
@@ -91,6 +91,12 @@ impl App {
     #[must_use]
     pub const fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// The event store of one aggregate type, for `cqrs-es`' own framework.
+    #[must_use]
+    pub fn event_store<A: Aggregate>(&self) -> LogEventStore<A> {
+        LogEventStore::new(self.commands.clone())
     }
 
     /// Answers queries.

@@ -31,6 +31,7 @@ fn meanings() -> BTreeMap<String, String> {
         ("account-opened", said(&[opened()])),
         ("account-closed", said(&[AccountClosed {}])),
         ("all-fields", said(&[deposited(5, 305)])),
+        ("metadata", said(&[deposited(5, 305)])),
         ("message-consumed", said(&[MessageConsumed {}])),
         ("message-produced", said(&[produced])),
         ("money-deposited", said(&[deposited(500, 500)])),
@@ -96,11 +97,16 @@ fn a_commit_has_the_documented_fields_in_the_documented_order() {
         causation_id: Some("basket 3".into()),
         actor: Some("till-1".into()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        metadata: BTreeMap::new(),
         events: vec![encode::<Account>(event_id, &event).expect("an event")],
         refused: None,
     };
     let samples = samples("commits");
     assert_eq!(text(&commit.encode()), samples["all-fields"]);
+    let others = [("time", "2026-11-22T10:59:59Z"), ("shop", "Zürich")];
+    let metadata = others.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let committed = Commit { command: "Commit".into(), metadata, ..commit.clone() };
+    assert_eq!(text(&committed.encode()), samples["metadata"]);
     let refused = Commit {
         first_version: Version(3),
         command: "WithdrawMoney".into(),

@@ -3,6 +3,7 @@
 mod command_line;
 mod copy_file;
 mod copy_log;
+mod cqrs_framework;
 mod event_mistakes;
 mod evolution;
 mod http_admin;
