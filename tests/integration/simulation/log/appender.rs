@@ -102,18 +102,11 @@ impl Outbox {
     /// A report has come back.
     pub(super) fn receive(&self, report: Report) {
         let mut state = self.state();
-        let contiguous = match (state.reports.last_mut(), report) {
-            (
-                Some(Report::Landed { first, count, offset }),
-                Report::Landed { first: send, offset: at, .. },
-            ) if first.0 + *count == send.0 && offset.plus(*count) == at => {
-                *count += 1;
-                true
+        match report {
+            Report::Landed { first, offset, time, .. } => {
+                Report::add_landed(&mut state.reports, first, offset, time);
             }
-            _ => false,
-        };
-        if !contiguous {
-            state.reports.push(report);
+            report => state.reports.push(report),
         }
         self.reported.notify_one();
     }
