@@ -15,7 +15,7 @@ use crate::ports::{Chunk, EventLog, LogError, LogReader, LogRecord, Tail, Tailed
 use crate::shutdown::Shutdown;
 
 /// Chunks that wait for a lane.
-const QUEUE_LEN: usize = 4;
+const QUEUE_LEN: usize = 16;
 
 /// How long a full lane is waited for before it is let go.
 const PATIENCE: Duration = Duration::from_millis(500);
