@@ -43,8 +43,8 @@ pub enum BadCommand {
     },
     /// It is JSON, but no object.
     #[error(
-        "line {line}, column {column}: expected an object such as {{\"type\":\"{example}\"}}, found \
-         {found}"
+        "line {line}, column {column}: expected an object such as {{\"type\":\"{example}\"}}, \
+         found {found}"
     )]
     NotAnObject {
         /// Line, from 1.
