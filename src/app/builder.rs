@@ -8,6 +8,7 @@ use crate::adapters::SystemClock;
 use crate::commands;
 use crate::config::{Config, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
+use crate::events::event_flaws;
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, ViewStore};
@@ -183,6 +184,9 @@ impl AppBuilder {
 
 impl Registrar for AppBuilder {
     fn aggregate<A: Aggregate>(mut self, services: A::Services) -> Self {
+        let flaws = event_flaws::<A>();
+        let flaws = flaws.iter().map(|flaw| format!("aggregate `{}`: {flaw}", A::TYPE));
+        self.problems.extend(flaws);
         if let Some(name) = self.name(A::TYPE) {
             self.kinds.push(Box::new(move |ids| Arc::new(Kind::<A>::new(name, services, ids))));
         }

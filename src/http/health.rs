@@ -131,6 +131,10 @@ fn of_projection(info: &ProjectionInfo) -> Vec<Reason> {
     if info.paused {
         return Vec::new(); // its views stay as they are because somebody wants it so
     }
+    if let (None, Some(detail)) = (info.generation, &info.newer_events) {
+        let detail = format!("{}: {detail}", info.name);
+        return vec![Reason { code: "newer_events", detail }];
+    }
     if info.generation.is_none() {
         let detail = format!("{}: no generation is live yet", info.name);
         return vec![Reason { code: "no_live_generation", detail }];

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod checks;
+mod digest;
 mod fold;
 mod partition;
 mod stamp;
@@ -15,6 +16,7 @@ mod tracker;
 pub use checkpoint::{Checkpoint, LogId};
 #[doc(hidden)]
 pub use checks::Checks;
+pub use digest::{Digest, Sum};
 pub use fold::{Fold, Mark, Void};
 pub use partition::{PARTITION_HASH, Partitions};
 pub use stamp::{

@@ -6,17 +6,23 @@
 
 mod change;
 mod clock;
+mod copies;
 mod event_log;
 mod space;
+mod tail;
 mod view_store;
 mod watchers;
 
 pub use change::{CHANGE_KEY_LEN_MAX, Change, InvalidCommit, KEY_INDEX};
 pub use clock::{Clock, Ids};
+pub use copies::{
+    Commits, CopyError, CopyInto, CopySource, CopyTarget, Counted, LeftBehind, Origin,
+};
 pub use event_log::{
     AppendError, Appender, Chunk, EventLog, LogError, LogReader, LogRecord, NewRecord, Report,
     SendNumber,
 };
 pub use space::{Space, SpaceState};
+pub use tail::{Tail, Tailed};
 pub use view_store::{Commit, Dropped, Pointer, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

@@ -46,6 +46,8 @@ pub(super) struct Inner {
 pub(super) struct Entry {
     pub(super) projection: Arc<dyn AnyProjection>,
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
+    /// Why no generation is built here, if a newer binary wrote what this one cannot read.
+    pub(super) newer: watch::Receiver<Option<String>>,
 }
 
 /// A view as it is stored.
@@ -191,7 +193,10 @@ impl Views {
         let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind("no generation is live yet; one is being built".into())),
+            _ => Err(QueryError::Behind(match &*entry.newer.borrow() {
+                Some(newer) => format!("no generation is live, and none can be built: {newer}"),
+                None => "no generation is live yet; one is being built".to_owned(),
+            })),
         }
     }
 
@@ -293,6 +298,7 @@ impl Views {
             keyed_by: entry.projection.kind(),
             schema: entry.projection.schema(),
             paused,
+            newer_events: entry.newer.borrow().clone(),
             partitions,
         }
     }

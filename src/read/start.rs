@@ -18,7 +18,7 @@ use super::feed::Feed;
 use super::origin::Origin;
 use super::queries::{Entry, Inner, Views};
 use super::replay::Replays;
-use super::supervisor::{Shared, Supervisor};
+use super::supervisor::{Published, Shared, Supervisor};
 
 /// Requests that may wait for a supervisor.
 const REQUESTS_LEN_MAX: usize = 16;
@@ -78,9 +78,10 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         let name = projection.name().as_str();
         let (queue, requests) = mpsc::channel(REQUESTS_LEN_MAX);
         let (published, live) = watch::channel(None);
+        let (told, newer) = watch::channel(None);
         queues.insert(name, queue);
-        entries.insert(name, Entry { projection: projection.clone(), live });
-        waiting.push((projection.clone(), requests, published));
+        entries.insert(name, Entry { projection: projection.clone(), live, newer });
+        waiting.push((projection.clone(), requests, Published { live: published, newer: told }));
     }
     let replays = Replays::new(ids, queues);
     for (projection, requests, published) in waiting {

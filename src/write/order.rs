@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use crate::contract::Version;
 use crate::events::{Fingerprint, Tagged};
 
 /// A command of any type.
@@ -19,8 +20,10 @@ pub struct Order {
     pub(super) name: String,
     /// `{"type":"DepositMoney","amount":500}` as received.
     pub(super) json: Bytes,
-    /// Read from the JSON; taken by the first decision.
+    /// Read from the JSON; taken by the first decision. Or another thing to do, which stays.
     pub(super) command: Option<AnyCommand>,
+    /// The version that the aggregate must have, if its sender says one.
+    pub(super) expected: Option<Version>,
 }
 
 /// A JSON text that is no command of its aggregate, and where it goes wrong.
@@ -108,7 +111,17 @@ impl Order {
             let command = read_command::<C>(aggregate, known, &name, text)?;
             (name, command)
         };
-        Ok(Self { name, json, command: Some(Box::new(command)) })
+        Ok(Self { name, json, command: Some(Box::new(command)), expected: None })
+    }
+
+    /// Something else to do than to decide a command; [`Self::other`] finds it.
+    pub(super) fn of<T: Send + 'static>(name: String, json: Bytes, other: T) -> Self {
+        Self { name, json, command: Some(Box::new(other)), expected: None }
+    }
+
+    /// What to do, if it is one of these.
+    pub(super) fn other<T: 'static>(&self) -> Option<&T> {
+        self.command.as_ref()?.downcast_ref()
     }
 
     /// The command to decide on; read again when it was taken before.

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use crate::events::{Claim, RECORD_VERSION};
+use crate::events::{Claim, RECORD_VERSION, Unreadable};
 use crate::log::{PARTITION_HASH, Stamp, Term};
 use crate::ports::{Appender, Chunk, LogError, LogReader, NewRecord};
 
@@ -67,7 +67,8 @@ impl Writer {
     pub(super) fn may_claim(&self) -> bool {
         let Some(ruler) = &self.ruler else { return true };
         let rules = |claim: &Claim| claim.instance == self.shared.identity.instance;
-        !self.has_reigned || ruler.claim.as_ref().is_none_or(rules)
+        let by_nobody_else = !ruler.of_newer && ruler.claim.as_ref().is_none_or(rules);
+        !self.has_reigned || by_nobody_else
     }
 
     /// Takes records until the reader is at the end.
@@ -120,12 +121,14 @@ impl Writer {
 
     /// Notes a claim that counts: it decides every command of an older term.
     pub(super) fn take_claim(&mut self, term: Term, value: &Bytes) {
-        let claim = Claim::decode(value).ok();
+        let claim = Claim::decode(value);
+        let of_newer = matches!(claim, Err(Unreadable::Newer(_)));
+        let claim = claim.ok();
         if let Some(claim) = &claim {
             self.has_reigned |= claim.instance == self.shared.identity.instance;
             self.layout.get_or_insert_with(|| (claim.partitions, claim.hash.clone()));
         }
-        self.ruler = Some(Ruler { term, claim });
+        self.ruler = Some(Ruler { term, claim, of_newer });
         self.decide_again();
     }
 

@@ -58,6 +58,8 @@ pub(super) struct Ruler {
     pub(super) term: Term,
     /// `None` when its value does not decode: nobody of ours wrote it.
     pub(super) claim: Option<Claim>,
+    /// Whether it does not decode because a newer binary wrote it, which is one of ours.
+    pub(super) of_newer: bool,
 }
 
 /// The writer of one partition.
@@ -226,7 +228,10 @@ impl Writer {
     fn note_deposed(&mut self) {
         let Some(ruler) = &self.ruler else { return };
         let by = ruler.claim.as_ref().map_or_else(
-            || "a claim that cannot be read".to_owned(),
+            || match ruler.of_newer {
+                true => "a newer binary, whose claim this one cannot read".to_owned(),
+                false => "a claim that cannot be read".to_owned(),
+            },
             |claim| format!("node {} ({})", claim.node, claim.instance),
         );
         let (partition, term) = (self.partition, ruler.term);

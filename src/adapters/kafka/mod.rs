@@ -75,6 +75,15 @@ impl KafkaLog {
         Ok(Self { topic, partitions, record_len_max, properties, context, readers, producer })
     }
 
+    /// How many partitions the topic has; none when it is not there. It is not made.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when no broker answers.
+    pub async fn found_partitions(&self) -> Result<Option<u32>, LogError> {
+        let found = self.readers.queries.metadata().await?;
+        Ok(topic::found_partitions(&found))
+    }
+
     /// The producer that new appenders share.
     fn producer(&self) -> Result<Producer, LogError> {
         let mut producer = self.producer.lock().expect("nothing panics while it is held");

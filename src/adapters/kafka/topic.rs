@@ -11,7 +11,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::time::Instant;
 
@@ -43,6 +43,12 @@ struct Setting {
 enum Needed {
     Exactly(&'static str),
     AtLeast(u64),
+}
+
+/// How many partitions the topic has, by what the brokers know; none when it is not there.
+pub(super) fn found_partitions(found: &Metadata) -> Option<u32> {
+    let topic = found.topics().first().filter(|topic| !is_missing(topic))?;
+    u32::try_from(topic.partitions().len()).ok().filter(|&count| count > 0)
 }
 
 impl Topic {

@@ -124,6 +124,7 @@ fn of_command(failure: &Failure) -> Answer {
             answer(400, Invalid, "unknown_command")
         }
         Failure::BadCommand(BadCommand::BadField { .. }) => answer(400, Invalid, "bad_field"),
+        Failure::VersionDiffers { .. } => answer(412, Invalid, "version_differs"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),

@@ -50,7 +50,7 @@ pub(super) struct Supervisor {
     projection: Arc<dyn AnyProjection>,
     replays: Replays,
     requests: mpsc::Receiver<Request>,
-    published: watch::Sender<Option<Arc<Live>>>,
+    published: Published,
     changed: Arc<Notify>,
     live: Option<Generation>,
     building: Option<Building>,
@@ -62,9 +62,19 @@ pub(super) struct Supervisor {
     drops: JoinSet<()>,
 }
 
+/// What a supervisor tells those who answer queries.
+pub(super) struct Published {
+    /// The generation to read, while it is whole.
+    pub(super) live: watch::Sender<Option<Arc<Live>>>,
+    /// What kept this binary from building one.
+    pub(super) newer: watch::Sender<Option<String>>,
+}
+
 struct Building {
     generation: Generation,
     replay: Uuid,
+    /// Whether it was begun elsewhere: another process may be building it too.
+    joined: bool,
     /// The log's ends when it began.
     until: Vec<Offset>,
 }
@@ -88,7 +98,7 @@ impl Supervisor {
         projection: Arc<dyn AnyProjection>,
         replays: Replays,
         requests: mpsc::Receiver<Request>,
-        published: watch::Sender<Option<Arc<Live>>>,
+        published: Published,
     ) -> Self {
         let paused = shared.read.paused.iter().any(|name| name == projection.name().as_str());
         Self {
@@ -156,6 +166,7 @@ impl Supervisor {
     /// Compares what is with what the pointer says and what was asked, and mends the difference.
     async fn turn(&mut self) -> Result<(), Unable> {
         let pointer = self.pointer().await?;
+        self.end_what_is_live(&pointer).await;
         self.follow_live(&pointer).await;
         if self.paused {
             return Ok(());
@@ -170,14 +181,25 @@ impl Supervisor {
         if self.building.is_some() {
             return self.go_on_building(&pointer).await;
         }
-        if let Some(unfinished) = pointer.building {
-            return self.build(unfinished).await;
+        let newer = self.published.newer.borrow().clone();
+        match (pointer.building, newer) {
+            (Some(unfinished), None) => return self.build(unfinished, true).await,
+            (Some(_), Some(error)) => {
+                // A newer binary can finish it; this one would only be in its way.
+                if let Some(asked) = self.asked.take() {
+                    self.end(asked, ReplayState::Failed { error });
+                }
+                return Ok(());
+            }
+            // What it met is in the log for ever, so that it need not try again by itself.
+            (None, Some(_)) if self.asked.is_none() => return Ok(()),
+            (None, _) => {}
         }
         if self.asked.is_some() || self.live_is_lost() {
             let generation = self.shared.ids.next();
             let new = Pointer { building: Some(generation), ..pointer.clone() };
             if self.set(&pointer, &new).await? {
-                return self.build(generation).await;
+                return self.build(generation, false).await;
             }
         }
         Ok(())
@@ -195,17 +217,18 @@ impl Supervisor {
             });
         }
         let whole = self.live.as_ref().filter(|live| !live.any(|state| *state == LaneState::Lost));
-        let shown = self.published.borrow().as_ref().map(|live| live.generation);
+        let shown = self.published.live.borrow().as_ref().map(|live| live.generation);
         match whole {
             // Until then nobody knows whether it is of this log.
             Some(live) if shown != Some(live.id) && live.is_known() => self.show(live, pointer),
-            None if shown.is_some() => drop(self.published.send_replace(None)),
+            None if shown.is_some() => drop(self.published.live.send_replace(None)),
             _ => {}
         }
     }
 
     fn show(&self, live: &Generation, pointer: &Pointer) {
-        self.published.send_replace(Some(Arc::new(Live {
+        self.published.newer.send_replace(None);
+        self.published.live.send_replace(Some(Arc::new(Live {
             generation: live.id,
             floor: pointer.floor.clone(),
             lanes: live.lanes.clone(),
@@ -281,11 +304,15 @@ impl Supervisor {
         Ok(pointers.get(&self.projection.revision()).cloned().unwrap_or_default())
     }
 
+    /// Sets the pointer, if it is still the expected one.
     async fn set(&self, expected: &Pointer, new: &Pointer) -> Result<bool, Unable> {
-        let expected = (*expected != Pointer::default()).then_some(expected);
         let (name, revision) = (self.projection.name(), self.projection.revision());
-        let set = self.shared.store.set_pointer(name.as_str(), revision, expected, new).await;
-        set.map_err(Unable::Store)
+        let set = |expected| self.shared.store.set_pointer(name.as_str(), revision, expected, new);
+        // A pointer to nothing is stored once a build was given up, and is not there before.
+        if *expected == Pointer::default() && set(None).await? {
+            return Ok(true);
+        }
+        Ok(set(Some(expected)).await?)
     }
 
     fn spaces(&self, generation: Uuid) -> Vec<Space> {

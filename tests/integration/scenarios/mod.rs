@@ -1,6 +1,11 @@
 //! What a user sees, end to end, and what happens when something outside goes wrong.
 
 mod command_line;
+mod copy_file;
+mod copy_log;
+mod cqrs_framework;
+mod event_mistakes;
+mod evolution;
 mod http_admin;
 mod http_commands;
 mod http_input;

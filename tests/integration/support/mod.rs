@@ -2,11 +2,14 @@
 //! what a user of a port does.
 
 pub(crate) mod app;
+pub(crate) mod breaking;
 pub(crate) mod command_line;
+pub(crate) mod copies;
 pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
 pub(crate) mod outage;
+pub(crate) mod parcel;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod shipped;
