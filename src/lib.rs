@@ -21,6 +21,7 @@ pub mod read;
 pub mod shutdown;
 #[cfg(feature = "cli")]
 pub mod telemetry;
+pub mod transfer;
 pub mod write;
 
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! The outside world: one folder per technology, and none of them knows another.
 
 pub mod embedded;
+pub mod file;
 pub mod memory;
 mod system_clock;
 

@@ -3,10 +3,12 @@
 //! The shipped service is one user of the public builder; see [`App::builder`].
 
 mod builder;
+mod copying;
 #[cfg(feature = "http")]
 mod door;
 mod keeper;
 mod open;
+mod settings;
 
 use std::io;
 use std::sync::Arc;
@@ -24,9 +26,12 @@ use crate::write::{Commands, Identity, LogEventStore};
 
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
+pub use copying::{CopyUrl, open_copy_source, open_copy_target};
 pub use open::{open_log, open_views};
+pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the door asks for some of it"))]
 pub struct App {
     config: Config,
     node: Identity,

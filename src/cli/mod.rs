@@ -4,12 +4,14 @@
 
 mod bar;
 mod config;
+mod log;
 mod replay;
 mod send;
 mod serve;
 mod service;
 mod settings;
 mod status;
+mod table;
 mod topic;
 
 use std::io::{ErrorKind, Write};
@@ -33,6 +35,8 @@ enum Command {
     Config(config::Args),
     /// Check or create the topic that is the log
     Topic(topic::Args),
+    /// Copy a log: to production, to a backup and back
+    Log(log::Args),
     /// Say how a running service stands
     Status(status::Args),
     /// Rebuild views of a running service from the log
@@ -59,6 +63,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(args)) => serve::run(args).await,
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Topic(args)) => topic::run(args).await,
+        Some(Command::Log(args)) => log::run(args).await,
         Some(Command::Status(args)) => status::run(args).await,
         Some(Command::Replay(args)) => replay::run(args).await,
         Some(Command::Send(args)) => send::run(args).await,

@@ -1,11 +1,10 @@
 //! `retell status`: how a running service stands, for people or as the service says it.
 
-use std::iter;
-
 use indicatif::HumanCount;
 use serde::Deserialize;
 
 use super::service::Service;
+use super::table::table;
 use super::{Outcome, say};
 
 #[derive(Debug, clap::Args)]
@@ -120,31 +119,4 @@ fn of_projection(projection: &Projection) -> [String; 6] {
 
 fn count(count: u64) -> String {
     HumanCount(count).to_string()
-}
-
-/// Columns as wide as what stands in them, after an empty line.
-fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let rows: Vec<_> = iter::once(titles.map(str::to_owned)).chain(rows).collect();
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::from("\n");
-    for row in &rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_what_stands_in_them() {
-        let rows = [["1".to_owned(), "a longer one".to_owned()], ["12,345".into(), "b".into()]];
-        let text = table(["n", "what"], rows.into_iter());
-        assert_eq!(text, "\nn       what\n1       a longer one\n12,345  b\n");
-    }
 }

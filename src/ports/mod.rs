@@ -6,6 +6,7 @@
 
 mod change;
 mod clock;
+mod copies;
 mod event_log;
 mod space;
 mod view_store;
@@ -13,6 +14,9 @@ mod watchers;
 
 pub use change::{CHANGE_KEY_LEN_MAX, Change, InvalidCommit, KEY_INDEX};
 pub use clock::{Clock, Ids};
+pub use copies::{
+    Commits, CopyError, CopyInto, CopySource, CopyTarget, Counted, LeftBehind, Origin,
+};
 pub use event_log::{
     AppendError, Appender, Chunk, EventLog, LogError, LogReader, LogRecord, NewRecord, Report,
     SendNumber,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{ReadConfig, ReplayConfig};
 use crate::gate::Gate;
+use crate::log::Checks;
 use crate::ports::{EventLog, Ids, ViewStore};
 use crate::shutdown::Shutdown;
 
@@ -40,11 +41,15 @@ pub struct ReadParts {
     pub read: ReadConfig,
     /// The settings of replays.
     pub replay: ReplayConfig,
+    /// All, unless a test leaves one out.
+    #[doc(hidden)]
+    pub checks: Checks,
 }
 
 /// Starts everything; it runs until `shutdown`, in `tasks`.
 pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> (Views, Replays) {
-    let ReadParts { log, store, log_gate, store_gate, projections, ids, read, replay } = parts;
+    let ReadParts { log, store, log_gate, store_gate, projections, ids, read, replay, checks } =
+        parts;
     let partitions = log.partitions();
     let (records, bytes) = (read.chunk_records_max, read.chunk_bytes_max);
     let feed = |partition| Feed::new(log.clone(), partition, records, bytes);
@@ -60,10 +65,11 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         gates: [log_gate, store_gate.clone()],
         ids: ids.clone(),
         feeds,
-        origins: partitions.iter().map(|p| Origin::new(log.clone(), p)).collect(),
+        origins: partitions.iter().map(|p| Origin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),
         read,
         replay,
+        checks,
     });
     let mut queues = BTreeMap::new();
     let mut entries = BTreeMap::new();

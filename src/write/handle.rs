@@ -12,6 +12,7 @@ use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
 use crate::events::{CommandId, Metadata};
 use crate::gate::Gate;
+use crate::log::Checks;
 use crate::ports::{EventLog, Ids};
 use crate::shutdown::Shutdown;
 
@@ -55,6 +56,9 @@ pub struct WriteParts {
     pub config: WriteConfig,
     /// How long a command may take when its sender does not say.
     pub request_timeout: Duration,
+    /// All, unless a test leaves one out.
+    #[doc(hidden)]
+    pub checks: Checks,
 }
 
 /// What a sender may say about a command.
@@ -71,8 +75,8 @@ pub struct SendOptions {
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
     pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
-        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout } = parts;
-        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config });
+        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout, checks } = parts;
+        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config, checks });
         let start = |partition: Partition| {
             let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
             let status = StatusCell::default();

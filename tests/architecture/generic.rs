@@ -13,8 +13,8 @@ use super::tree::{Source, is_for_tests};
 const DOMAINS: [&str; 3] = ["src/commands/", "src/projections/", "src/policies/"];
 
 /// What must work for every domain.
-const GENERIC: [&str; 9] =
-    ["adapters", "contract", "http", "log", "ports", "react", "read", "test", "write"];
+const GENERIC: [&str; 10] =
+    ["adapters", "contract", "http", "log", "ports", "react", "read", "test", "transfer", "write"];
 
 /// A name that is also a word: fields of logs and problems are called so.
 const ALSO_A_WORD: &str = "message";

@@ -30,6 +30,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("write", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
     ("read", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
     ("react", &["append", "clock", "contract", "log", "ports", "process", "stored", "write"]),
+    // A copy sees logs and files through their ports only.
+    ("transfer", &["append", "clock", "contract", "log", "ports", "stored"]),
     // An adapter knows its port and its settings, never another adapter.
     ("adapters/*", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
     ("adapters", &[]),
@@ -38,7 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("process", &[]),
     // Only `app` sees adapters and domains together, and only `cli` sees `app`.
     ("app", APP),
-    ("cli", &["app", "clock", "contract", "http", "log", "ports", "process", "stored"]),
+    ("cli", &["app", "clock", "contract", "http", "log", "ports", "process", "stored", "transfer"]),
     ("main", &["cli", "process"]),
 ];
 
@@ -61,6 +63,7 @@ const APP: &[&str] = &[
     "react",
     "read",
     "stored",
+    "transfer",
     "write",
 ];
 
@@ -72,8 +75,17 @@ const IN_TESTS: [&str; 4] = ["adapters/clock", "adapters/memory", "doc", "test"]
 const STORED_FORM: [&str; 4] = ["codec", "metadata", "record", "tagged"];
 
 /// What `ports` has for those who append to the log or commit views.
-const APPEND: [&str; 7] =
-    ["AppendError", "Appender", "Change", "Commit", "NewRecord", "Report", "SendNumber"];
+const APPEND: [&str; 9] = [
+    "AppendError",
+    "Appender",
+    "Change",
+    "Commit",
+    "CopyInto",
+    "CopyTarget",
+    "NewRecord",
+    "Report",
+    "SendNumber",
+];
 
 /// What `ports` has for those who only want the time or an id.
 const CLOCK: [&str; 3] = ["Clock", "Ids", "clock"];

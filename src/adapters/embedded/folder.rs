@@ -41,7 +41,7 @@ pub(super) enum FolderError {
     /// Another process has it.
     #[error(
         "the data folder {0} is locked by another process; embedded data has one process at a \
-         time: stop the service, or do without --offline"
+         time: stop the service that runs on it"
     )]
     Locked(PathBuf),
     /// The file system says no.
@@ -80,6 +80,11 @@ impl fmt::Display for DatabaseError {
 }
 
 impl Folder {
+    /// Whether there is a database in the folder.
+    pub(super) fn has_store(path: &Path) -> bool {
+        path.join(STORE).is_dir()
+    }
+
     /// Makes the folder if it is not there, and locks it.
     #[expect(clippy::disallowed_methods, reason = "it blocks on the disk anyway, at start")]
     pub(super) fn lock(path: &Path) -> Result<Self, FolderError> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::config::{ReadConfig, ReplayConfig};
 use crate::contract::{Offset, Partition};
 use crate::gate::Gate;
-use crate::log::Partitions;
+use crate::log::{Checks, Partitions};
 use crate::ports::{EventLog, Ids, LogError, Pointer, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
@@ -40,6 +40,7 @@ pub(super) struct Shared {
     pub(super) origins: Vec<Origin>,
     pub(super) read: ReadConfig,
     pub(super) replay: ReplayConfig,
+    pub(super) checks: Checks,
     /// How many projections share the memory of replays.
     pub(super) projections: usize,
 }
@@ -121,6 +122,7 @@ impl Supervisor {
         let shared = self.shared.clone();
         let opened = futures_util::future::join_all(shared.gates.iter().map(Gate::opened));
         tokio::select! {
+            biased;
             _ = opened => {}
             () = shutdown.requested() => return,
         }
@@ -134,10 +136,11 @@ impl Supervisor {
             }
             while self.drops.try_join_next().is_some() {}
             tokio::select! {
+                biased;
+                () = shutdown.requested() => return self.stop().await,
+                Some(request) = self.requests.recv() => self.take(request).await,
                 () = changed => {}
                 () = tokio::time::sleep(IDLE_CHECK) => {}
-                Some(request) = self.requests.recv() => self.take(request).await,
-                () = shutdown.requested() => return self.stop().await,
             }
         }
     }
@@ -216,7 +219,8 @@ impl Supervisor {
         let whole = self.live.as_ref().filter(|live| !live.any(|state| *state == LaneState::Lost));
         let shown = self.published.live.borrow().as_ref().map(|live| live.generation);
         match whole {
-            Some(live) if shown != Some(live.id) => self.show(live, pointer),
+            // Until then nobody knows whether it is of this log.
+            Some(live) if shown != Some(live.id) && live.is_known() => self.show(live, pointer),
             None if shown.is_some() => drop(self.published.live.send_replace(None)),
             _ => {}
         }
@@ -290,6 +294,7 @@ impl Supervisor {
             config: shared.read.clone(),
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),
             changed: self.changed.clone(),
+            checks: shared.checks,
         }
     }
 

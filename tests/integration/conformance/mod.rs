@@ -1,4 +1,5 @@
 //! The laws of each port, run by every adapter.
 
+mod copies;
 mod event_log;
 mod view_store;

@@ -1,4 +1,5 @@
 //! Laws that hold for every history, searched with random ones; a failure prints its smallest
 //! case and the seed that finds it again.
 
+mod copying;
 mod domains;

@@ -1,6 +1,8 @@
 //! What a user sees, end to end, and what happens when something outside goes wrong.
 
 mod command_line;
+mod copy_file;
+mod copy_log;
 mod cqrs_framework;
 mod event_mistakes;
 mod evolution;
@@ -14,6 +16,7 @@ mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
 mod live;
+mod live_strangers;
 mod process;
 mod read_loop;
 mod write_loop;

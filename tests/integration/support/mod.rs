@@ -2,7 +2,9 @@
 //! what a user of a port does.
 
 pub(crate) mod app;
+pub(crate) mod breaking;
 pub(crate) mod command_line;
+pub(crate) mod copies;
 pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
@@ -12,6 +14,7 @@ pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
+pub(crate) mod stranger;
 pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};

@@ -21,6 +21,7 @@ use crate::contract::{Offset, Partition, Time};
 use crate::log::Partitions;
 use crate::ports::{Appender, Clock, EventLog, LogError, LogReader};
 
+use super::folder::Folder;
 use appender::EmbeddedAppender;
 use queue::Queue;
 use reader::EmbeddedReader;
@@ -72,13 +73,37 @@ impl EmbeddedLog {
         Self::open_within(dir, partitions, Limits::new(record_len_max), clock)
     }
 
+    /// Opens the log in `dir` with as many partitions as it has; none is made. It blocks as
+    /// [`open`](Self::open) does.
+    ///
+    /// # Errors
+    /// As for `open`; [`LogError::Settings`] also when there is no log.
+    pub fn open_existing(
+        dir: &Path,
+        record_len_max: usize,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LogError> {
+        Self::start(Store::open_existing(dir)?, Limits::new(record_len_max), clock)
+    }
+
+    /// Whether there is a log in `dir`.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        Folder::has_store(dir)
+    }
+
     fn open_within(
         dir: &Path,
         partitions: Partitions,
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
-        let store = Store::open(dir, partitions)?;
+        Self::start(Store::open(dir, partitions)?, limits, clock)
+    }
+
+    fn start(store: Store, limits: Limits, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        let count = u32::try_from(store.partitions().len()).ok().and_then(Partitions::new);
+        let partitions = count.expect("a log has partitions, counted in 32 bits");
         let (mut tails, mut times) = (Vec::new(), Vec::new());
         for partition in store.partitions() {
             let (end, time) = partition.end()?;

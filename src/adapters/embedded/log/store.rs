@@ -48,7 +48,26 @@ impl Store {
         let folder = Folder::lock(dir).map_err(not_opened)?;
         let database =
             folder.open_store(|database| create(database, partitions)).map_err(not_opened)?;
-        check_partitions(&database, dir, partitions)?;
+        check_partitions(stored_partitions(&database, dir)?, dir, partitions)?;
+        Self::open_partitions(folder, database, partitions)
+    }
+
+    /// Opens the log in `dir` with as many partitions as it has.
+    pub(super) fn open_existing(dir: &Path) -> Result<Self, LogError> {
+        if !Folder::has_store(dir) {
+            return Err(LogError::Settings(vec![format!("there is no log in {}", dir.display())]));
+        }
+        let folder = Folder::lock(dir).map_err(not_opened)?;
+        let database = folder.open_store(|_| Ok(())).map_err(not_opened)?;
+        let partitions = stored_partitions(&database, dir)?;
+        Self::open_partitions(folder, database, partitions)
+    }
+
+    fn open_partitions(
+        folder: Folder,
+        database: Database,
+        partitions: Partitions,
+    ) -> Result<Self, LogError> {
         let open = |partition| {
             let name = keyspace_name(partition);
             if !database.keyspace_exists(&name) {
@@ -72,7 +91,7 @@ impl Store {
         let (database, partitions) = (self.database.clone(), self.partitions.clone());
         move |writes| {
             let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
-            for Write { partition, offset, stored } in writes {
+            for Write { partition, offset, stored, .. } in writes {
                 let keyspace = &partitions[partition.0 as usize].keyspace;
                 batch.insert(keyspace, offset.0.to_be_bytes(), stored);
             }
@@ -167,25 +186,25 @@ fn create(database: &Database, partitions: Partitions) -> fjall::Result<()> {
     meta.insert(META_PARTITIONS, partitions.count().to_string())
 }
 
-fn check_partitions(
-    database: &Database,
-    dir: &Path,
-    partitions: Partitions,
-) -> Result<(), LogError> {
+fn stored_partitions(database: &Database, dir: &Path) -> Result<Partitions, LogError> {
     let meta = database.keyspace(META, KeyspaceCreateOptions::default);
     let stored = meta.and_then(|meta| meta.get(META_PARTITIONS)).map_err(damaged)?;
     let stored = stored.as_deref().and_then(|text| std::str::from_utf8(text).ok());
-    let dir = dir.display();
-    let Some(stored) = stored.and_then(|text| text.parse::<u32>().ok()) else {
-        return Err(LogError::Damaged(format!("{dir} does not say how many partitions it has")));
-    };
-    if partitions.count() == stored {
+    let stored = stored.and_then(|text| text.parse().ok()).and_then(Partitions::new);
+    stored.ok_or_else(|| {
+        LogError::Damaged(format!("{} does not say how many partitions it has", dir.display()))
+    })
+}
+
+fn check_partitions(stored: Partitions, dir: &Path, wanted: Partitions) -> Result<(), LogError> {
+    if wanted == stored {
         return Ok(());
     }
+    let (dir, stored) = (dir.display(), stored.count());
     Err(LogError::Settings(vec![format!(
         "the log in {dir} has {stored} partitions, log.partitions (RETELL_LOG__PARTITIONS) is {}: \
          set it to {stored}; the number of a log can never change",
-        partitions.count(),
+        wanted.count(),
     )]))
 }
 
