@@ -191,7 +191,9 @@ impl LogInto {
                 match self.step(record)? {
                     Mark::Claim if record.value == self.claim => return Ok(()),
                     Mark::Claim | Mark::Counts => {
-                        return Err(self.lost("another copy writes there, too"));
+                        return Err(
+                            self.lost("more has landed, of an earlier run or of another copy")
+                        );
                     }
                     Mark::Void(_) | Mark::Foreign(_) => {}
                 }

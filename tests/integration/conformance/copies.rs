@@ -109,7 +109,13 @@ async fn add(place: &Place, partition: Partition, commits: &[Counted], finish: b
     }
     let rest = commits.get(there.len()..).unwrap_or_default();
     if !rest.is_empty() {
-        into.begin().await.expect("begun");
+        match into.begin().await {
+            // What an earlier run had under way has landed behind what was read.
+            Err(error) if error.is_retryable() => {
+                return Box::pin(add(place, partition, commits, finish)).await;
+            }
+            begun => begun.expect("begun"),
+        }
         for batch in rest.chunks(70) {
             into.add(batch).await.expect("added");
         }
