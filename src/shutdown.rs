@@ -1,36 +1,43 @@
 //! The signal to stop: asked for once, seen by every part.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// A request to stop that everybody who has a clone can make and see.
-#[derive(Clone, Debug)]
-pub struct Shutdown(watch::Sender<bool>);
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown(Arc<Request>);
 
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self(watch::Sender::new(false))
-    }
+/// A `Notify` wakes in the order in which was waited; a `watch` would in a random one, and a
+/// simulated history would not repeat itself.
+#[derive(Debug, Default)]
+struct Request {
+    is_made: AtomicBool,
+    made: Notify,
 }
 
 impl Shutdown {
     /// Asks everybody to stop. Asking again changes nothing.
     pub fn request(&self) {
-        self.0.send_replace(true);
+        self.0.is_made.store(true, Ordering::SeqCst);
+        self.0.made.notify_waiters();
     }
 
     /// Whether somebody has asked.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        self.0.is_made.load(Ordering::SeqCst)
     }
 
     /// Returns once somebody has asked.
     pub async fn requested(&self) {
-        let mut asked = self.0.subscribe();
-        // The sender is in `self`, so it cannot be gone.
-        drop(asked.wait_for(|&asked| asked).await);
+        // Made before the look, so that a request between look and wait is not missed.
+        let made = self.0.made.notified();
+        if !self.is_requested() {
+            made.await;
+        }
     }
 }
 

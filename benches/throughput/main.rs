@@ -19,7 +19,6 @@ mod queries;
 mod replay;
 mod report;
 mod server;
-mod service;
 mod stage;
 mod steps;
 
@@ -81,16 +80,13 @@ enum Section {
 enum Role {
     /// The bare handlers.
     Floor(floor::Args),
-    /// Retell.
-    Service(service::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match args.role {
-        // As `#[tokio::main]` makes it, for both.
+        // As `#[tokio::main]` makes it for the service.
         Some(Role::Floor(args)) => tokio::runtime::Runtime::new()?.block_on(floor::run(args)),
-        Some(Role::Service(args)) => tokio::runtime::Runtime::new()?.block_on(service::run(args)),
         None => client(&args),
     }
 }

@@ -81,12 +81,14 @@ impl Stage {
     ) -> anyhow::Result<Server> {
         let log = format!("kafka://{}/{topic}", self.kafka);
         let partitions = partitions.to_string();
-        let mut args = vec!["service", "--log", &log, "--views", &self.redis];
-        args.extend(["--partitions", &partitions]);
-        if !paused.is_empty() {
-            args.extend(["--paused", paused]);
-        }
-        Server::start(&args)
+        Server::service(&[
+            ("RETELL_HTTP__LISTEN", "127.0.0.1:0"),
+            ("RETELL_LOG__URL", &log),
+            ("RETELL_LOG__PARTITIONS", &partitions),
+            ("RETELL_VIEWS__URL", &self.redis),
+            ("RETELL_READ__PAUSED", paused),
+            ("RETELL_TELEMETRY__FILTER", "warn"),
+        ])
     }
 
     /// Starts the bare handlers; what they append is like a deposit in the topic `like`.
@@ -97,9 +99,9 @@ impl Stage {
         config.log.partitions = PARTITIONS;
         open_log(&config.log, Arc::new(SystemClock)).await?.check().await?;
         let partitions = PARTITIONS.to_string();
-        let mut args = vec!["floor", "--kafka", &self.kafka, "--redis", &self.redis];
+        let mut args = vec!["--kafka", &self.kafka, "--redis", &self.redis];
         args.extend(["--topic", &topic, "--partitions", &partitions, "--like", like]);
-        Server::start(&args)
+        Server::floor(&args)
     }
 
     /// Opens accounts and puts money into each.

@@ -8,7 +8,9 @@ use crate::adapters::SystemClock;
 use crate::commands;
 use crate::config::{Config, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
+use crate::events::event_flaws;
 use crate::gate::Gate;
+use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, ViewStore};
 use crate::projections;
 use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
@@ -122,6 +124,7 @@ impl AppBuilder {
             store: store.clone(),
             log_gate: log_gate.clone(),
             store_gate: store_gate.clone(),
+            check_interval: config.views.check_interval,
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
@@ -135,6 +138,7 @@ impl AppBuilder {
             identity: node.clone(),
             config: config.write.clone(),
             request_timeout: config.http.request_timeout,
+            checks: Checks::default(),
         };
         let commands = Commands::start(parts, &stop, &mut tasks);
         let parts = ReadParts {
@@ -146,6 +150,7 @@ impl AppBuilder {
             ids,
             read: config.read.clone(),
             replay: config.replay.clone(),
+            checks: Checks::default(),
         };
         let (views, replays) = read::start(parts, &stop, &mut tasks);
         Ok(App {
@@ -179,6 +184,9 @@ impl AppBuilder {
 
 impl Registrar for AppBuilder {
     fn aggregate<A: Aggregate>(mut self, services: A::Services) -> Self {
+        let flaws = event_flaws::<A>();
+        let flaws = flaws.iter().map(|flaw| format!("aggregate `{}`: {flaw}", A::TYPE));
+        self.problems.extend(flaws);
         if let Some(name) = self.name(A::TYPE) {
             self.kinds.push(Box::new(move |ids| Arc::new(Kind::<A>::new(name, services, ids))));
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::adapters::embedded::EmbeddedLog;
 use crate::adapters::file::{FileSource, FileTarget};
-use crate::config::{LogConfig, LogUrl};
+use crate::config::{KafkaAddress, LogConfig, LogUrl};
 use crate::log::PARTITION_HASH;
 use crate::ports::{Clock, CopyError, CopySource, CopyTarget, EventLog, Ids, Origin};
 use crate::transfer::{LogSource, LogTarget};
@@ -18,7 +18,7 @@ pub enum CopyUrl {
     /// `embedded:DIRECTORY`.
     Embedded(PathBuf),
     /// `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`.
-    Kafka(LogUrl),
+    Kafka(KafkaAddress),
     /// `file:PATH`.
     File(PathBuf),
 }
@@ -38,7 +38,7 @@ impl FromStr for CopyUrl {
         }
         match text.parse() {
             Ok(LogUrl::Embedded(dir)) => Ok(Self::Embedded(dir)),
-            Ok(url @ LogUrl::Kafka { .. }) => Ok(Self::Kafka(url)),
+            Ok(LogUrl::Kafka(address)) => Ok(Self::Kafka(address)),
             Ok(LogUrl::Memory) => Err("memory: is gone when the process ends".to_owned()),
             Err(_) if !text.contains(':') => Err("expected embedded:DIRECTORY, \
                                                   kafka://HOST:PORT[,HOST:PORT…]/TOPIC or \
@@ -119,7 +119,7 @@ mod kafka {
 
     /// The log on a topic that is there, with as many partitions as it has.
     pub(super) async fn existing(
-        url: &LogUrl,
+        url: &KafkaAddress,
         config: &LogConfig,
     ) -> Result<Arc<dyn EventLog>, CopyError> {
         match found(url, config).await? {
@@ -130,7 +130,7 @@ mod kafka {
 
     /// The log on a topic that is made if it is not there, and checked if it is.
     pub(super) async fn as_needed(
-        url: &LogUrl,
+        url: &KafkaAddress,
         config: &LogConfig,
         origin: &Origin,
     ) -> Result<Arc<dyn EventLog>, CopyError> {
@@ -142,18 +142,18 @@ mod kafka {
         Ok(log)
     }
 
-    async fn found(url: &LogUrl, config: &LogConfig) -> Result<Option<u32>, CopyError> {
-        let log = KafkaLog::connect(&url.to_string(), config)?;
+    async fn found(url: &KafkaAddress, config: &LogConfig) -> Result<Option<u32>, CopyError> {
+        let log = KafkaLog::connect(url, config)?;
         Ok(log.found_partitions().await?)
     }
 
     fn connect(
-        url: &LogUrl,
+        url: &KafkaAddress,
         config: &LogConfig,
         partitions: u32,
     ) -> Result<Arc<KafkaLog>, CopyError> {
         let config = LogConfig { partitions, ..config.clone() };
-        Ok(Arc::new(KafkaLog::connect(&url.to_string(), &config)?))
+        Ok(Arc::new(KafkaLog::connect(url, &config)?))
     }
 }
 
@@ -162,21 +162,21 @@ mod kafka {
     use super::*;
 
     pub(super) async fn existing(
-        url: &LogUrl,
+        url: &KafkaAddress,
         _: &LogConfig,
     ) -> Result<Arc<dyn EventLog>, CopyError> {
         Err(not_built(url))
     }
 
     pub(super) async fn as_needed(
-        url: &LogUrl,
+        url: &KafkaAddress,
         _: &LogConfig,
         _: &Origin,
     ) -> Result<Arc<dyn EventLog>, CopyError> {
         Err(not_built(url))
     }
 
-    fn not_built(url: &LogUrl) -> CopyError {
+    fn not_built(url: &KafkaAddress) -> CopyError {
         CopyError::Refused(format!("{url}: this binary was built without `kafka`"))
     }
 }

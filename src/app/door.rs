@@ -26,9 +26,9 @@ impl App {
         router: Router,
         shutdown: Shutdown,
     ) -> Result<(), AppError> {
-        let drain = self.config.http.drain_timeout;
+        let config = self.config.http.clone();
         let closing = Shutdown::default();
-        let serving = http::serve(listener, router, closing.clone(), drain);
+        let serving = http::serve(listener, router, closing.clone(), &config);
         let ending = async {
             let ended = tokio::select! {
                 () = shutdown.requested() => Ok(()),

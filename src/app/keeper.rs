@@ -13,14 +13,13 @@ use super::{AppError, FIRST_CHECK};
 /// How often a port that does not answer is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// How often a store that answers is checked again.
-const RECHECK: Duration = Duration::from_secs(60);
-
 pub(super) struct Keeper {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) log_gate: Gate,
     pub(super) store_gate: Gate,
+    /// How often a store that is right is checked again.
+    pub(super) check_interval: Duration,
 }
 
 impl Keeper {
@@ -49,20 +48,27 @@ impl Keeper {
     }
 
     async fn keep_log(&self) {
+        let mut said = String::new();
         while !self.log_gate.is_open() {
             if let Err(error) = self.check_log().await {
-                tracing::warn!(%error, "waiting for the log");
+                say_once(&mut said, "waiting for the log", error.to_string());
                 tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 
     async fn keep_store(&self) {
+        let mut said = String::new();
         loop {
             match self.check_store().await {
-                Ok(()) => tokio::time::sleep(RECHECK).await,
+                Ok(()) => {
+                    if !std::mem::take(&mut said).is_empty() {
+                        tracing::info!("the view store is as it must be again");
+                    }
+                    tokio::time::sleep(self.check_interval).await;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "waiting for the view store");
+                    say_once(&mut said, "waiting for the view store", error.to_string());
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
@@ -91,5 +97,14 @@ impl Keeper {
             Err(error) => self.store_gate.set(GateState::Waiting(error.to_string())),
         }
         checked
+    }
+}
+
+/// Logs why something is waited for, unless that was the last thing said: it is asked twice a
+/// second.
+fn say_once(said: &mut String, waiting: &str, error: String) {
+    if *said != error {
+        tracing::warn!(error, "{waiting}");
+        *said = error;
     }
 }

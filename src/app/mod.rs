@@ -8,6 +8,7 @@ mod copying;
 mod door;
 mod keeper;
 mod open;
+mod settings;
 
 use std::io;
 use std::sync::Arc;
@@ -16,19 +17,21 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::contract::{Key, Positions, Projection, Time};
+use crate::contract::{Aggregate, Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
 use crate::read::{QueryError, Replays, Views};
 use crate::shutdown::Shutdown;
-use crate::write::{Commands, Identity};
+use crate::write::{Commands, Identity, LogEventStore};
 
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use copying::{CopyUrl, open_copy_source, open_copy_target};
 pub use open::{open_log, open_views};
+pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the door asks for some of it"))]
 pub struct App {
     config: Config,
     node: Identity,
@@ -88,6 +91,12 @@ impl App {
     #[must_use]
     pub const fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// The event store of one aggregate type, for `cqrs-es`' own framework.
+    #[must_use]
+    pub fn event_store<A: Aggregate>(&self) -> LogEventStore<A> {
+        LogEventStore::new(self.commands.clone())
     }
 
     /// Answers queries.

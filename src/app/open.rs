@@ -31,12 +31,11 @@ pub async fn open_log(
             Ok(Arc::new(opened.expect("opening does not panic")?))
         }
         #[cfg(feature = "kafka")]
-        url @ LogUrl::Kafka { .. } => {
-            let url = url.to_string();
-            Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(&url, config)?))
+        LogUrl::Kafka(address) => {
+            Ok(Arc::new(crate::adapters::kafka::KafkaLog::connect(address, config)?))
         }
         #[cfg(not(feature = "kafka"))]
-        LogUrl::Kafka { .. } => Err(not_built("log.url", "kafka")),
+        LogUrl::Kafka(_) => Err(not_built("log.url", "kafka")),
     }
 }
 

@@ -41,7 +41,7 @@ struct Topic<'a> {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?.log;
-    if !matches!(config.url, LogUrl::Kafka { .. }) {
+    if !matches!(config.url, LogUrl::Kafka(_)) {
         let url = &config.url;
         let help =
             format!("log.url is {url}, which has no topic; set it to kafka://HOST:PORT/TOPIC");

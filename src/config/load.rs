@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::check::{check, range_of};
 use super::known::{Known, Place};
 use super::layer::{Layers, Setting};
-use super::problem::{Problem, Problems, Source, Wrong};
+use super::problem::{Objection, Problem, Problems, Source, Wrong};
 use super::{Config, Effective, secret};
 
 /// Every setting with its default, as it stands in `config/default.toml`.
@@ -19,6 +19,7 @@ pub(super) fn load(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
     flags: &[(String, String)],
+    object: &dyn Fn(&Config) -> Vec<Objection>,
 ) -> Result<Config, Problems> {
     let defaults = DeTable::parse(DEFAULTS).expect("config/default.toml is TOML, a test loads it");
     let known = Known::of(defaults.get_ref());
@@ -58,6 +59,12 @@ pub(super) fn load(
         // A setting that was wrong before has its default now, which is not what was meant.
         if !finding.paths.iter().any(|path| found.paths.contains(*path)) {
             found.add(finding.paths[0], &settings[finding.paths[0]], finding.detail);
+        }
+    }
+    for Objection { key, detail } in object(&config) {
+        let setting = settings.get(&key).expect("objections are to settings that were shown");
+        if !found.paths.contains(&key) {
+            found.add(&key, setting, detail);
         }
     }
     if !found.problems.is_empty() {

@@ -18,12 +18,12 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use print::Effective;
-pub use problem::{Problem, Problems, Source, Wrong};
+pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
     HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig, ReadConfig,
     RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
 };
-pub use url::{InvalidUrl, LogUrl, RedisUrl, ViewsUrl};
+pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -65,7 +65,21 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
     ) -> Result<Self, Problems> {
-        load::load(file, environment, flags)
+        load::load(file, environment, flags, &|_| Vec::new())
+    }
+
+    /// The same, with what others have against the settings among the problems. `object` may be
+    /// shown defaults where settings were wrong.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load_with(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+        object: &dyn Fn(&Self) -> Vec<Objection>,
+    ) -> Result<Self, Problems> {
+        load::load(file, environment, flags, object)
     }
 
     /// The settings of `config/default.toml`.

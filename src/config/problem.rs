@@ -51,6 +51,16 @@ pub enum Wrong {
     },
 }
 
+/// What another part has against a setting, which only it can tell.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{key}: {detail}")]
+pub struct Objection {
+    /// The setting, such as `log.kafka.properties.acks`.
+    pub key: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
 /// Where a setting comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -25,6 +25,9 @@ pub struct HttpConfig {
     /// How long a request may take.
     #[serde(rename = "request_timeout_ms", deserialize_with = "millis")]
     pub request_timeout: Duration,
+    /// How long a connection may be without a request.
+    #[serde(rename = "idle_timeout_ms", deserialize_with = "millis")]
+    pub idle_timeout: Duration,
     /// How long requests may go on after a signal to stop.
     #[serde(rename = "drain_timeout_ms", deserialize_with = "millis")]
     pub drain_timeout: Duration,
@@ -75,6 +78,9 @@ pub struct ViewsConfig {
     pub url: ViewsUrl,
     /// The first part of every key.
     pub namespace: String,
+    /// How often the store's settings are looked at.
+    #[serde(rename = "check_interval_ms", deserialize_with = "millis")]
+    pub check_interval: Duration,
     /// What only Redis has.
     pub redis: RedisConfig,
 }

@@ -13,15 +13,20 @@ use serde::{Deserialize, Deserializer, de};
 pub enum LogUrl {
     /// `embedded:DIRECTORY`: in this process, in this folder.
     Embedded(PathBuf),
-    /// `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`.
-    Kafka {
-        /// The brokers to ask first: `HOST:PORT`, separated by commas.
-        brokers: String,
-        /// The topic.
-        topic: String,
-    },
+    /// `kafka://…`: a topic.
+    Kafka(KafkaAddress),
     /// `memory:`: gone when the process ends.
     Memory,
+}
+
+/// `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`. It names at least one broker, and a topic that Kafka
+/// takes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KafkaAddress {
+    /// The brokers to ask first, as librdkafka takes them: `HOST:PORT`, separated by commas.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
 }
 
 /// Which view store.
@@ -96,19 +101,26 @@ impl FromStr for LogUrl {
         if text == "memory:" {
             return Ok(Self::Memory);
         }
+        text.parse().map(Self::Kafka)
+    }
+}
+
+impl FromStr for KafkaAddress {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         let address = text.strip_prefix("kafka://").ok_or(InvalidUrl::NoLog)?;
         let (brokers, topic) = address.split_once('/').unwrap_or((address, ""));
         if brokers.contains('@') {
             return Err(InvalidUrl::KafkaUser);
         }
-        let is_broker = |broker: &str| broker.rsplit_once(':').is_some_and(is_host_and_port);
         if !brokers.split(',').all(is_broker) {
             return Err(InvalidUrl::NoBroker);
         }
         if !is_topic(topic) {
             return Err(InvalidUrl::NoTopic);
         }
-        Ok(Self::Kafka { brokers: brokers.to_owned(), topic: topic.to_owned() })
+        Ok(Self { brokers: brokers.to_owned(), topic: topic.to_owned() })
     }
 }
 
@@ -146,9 +158,15 @@ impl fmt::Display for LogUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded(folder) => write!(f, "embedded:{}", folder.display()),
-            Self::Kafka { brokers, topic } => write!(f, "kafka://{brokers}/{topic}"),
+            Self::Kafka(address) => address.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
+    }
+}
+
+impl fmt::Display for KafkaAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kafka://{}/{}", self.brokers, self.topic)
     }
 }
 
@@ -202,10 +220,16 @@ fn embedded(folder: &str) -> Result<PathBuf, InvalidUrl> {
     if folder.is_empty() { Err(InvalidUrl::NoFolder) } else { Ok(folder.into()) }
 }
 
+fn is_broker(text: &str) -> bool {
+    let strange = |c: char| c.is_whitespace() || matches!(c, '?' | '#');
+    !text.contains(strange) && text.rsplit_once(':').is_some_and(is_host_and_port)
+}
+
 fn is_host_and_port((host, port): (&str, &str)) -> bool {
     !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
+/// What Kafka takes: a topic is a folder there, with the partition in its name.
 fn is_topic(name: &str) -> bool {
     let is_legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && name.bytes().all(is_legal) && name != "." && name != ".."
@@ -221,7 +245,7 @@ mod tests {
         assert_eq!("memory:".parse(), Ok(LogUrl::Memory));
         let url: LogUrl = "kafka://a:1,[::1]:9092/retell.events".parse().expect("a URL");
         let (brokers, topic) = ("a:1,[::1]:9092".to_owned(), "retell.events".to_owned());
-        assert_eq!(url, LogUrl::Kafka { brokers, topic });
+        assert_eq!(url, LogUrl::Kafka(KafkaAddress { brokers, topic }));
         assert_eq!(url.to_string(), "kafka://a:1,[::1]:9092/retell.events");
     }
 
@@ -237,9 +261,14 @@ mod tests {
             ("kafka://a/t", InvalidUrl::NoBroker),
             ("kafka://a:0/t", InvalidUrl::NoBroker),
             ("kafka://a:1,b/t", InvalidUrl::NoBroker),
+            ("kafka://a:1,/t", InvalidUrl::NoBroker),
+            ("kafka://a:1, b:1/t", InvalidUrl::NoBroker),
+            ("kafka://a?b:1/t", InvalidUrl::NoBroker),
             ("kafka://a:1", InvalidUrl::NoTopic),
             ("kafka://a:1/..", InvalidUrl::NoTopic),
+            ("kafka://a:1/", InvalidUrl::NoTopic),
             ("kafka://a:1/t/u", InvalidUrl::NoTopic),
+            ("kafka://a:1/t?acks=0", InvalidUrl::NoTopic),
         ];
         for (text, error) in cases {
             assert_eq!(text.parse::<LogUrl>(), Err(error), "{text}");

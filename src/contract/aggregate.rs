@@ -136,7 +136,80 @@ pub trait Aggregate:
 /// Turns the stored content of one event type from one schema into the next.
 ///
 /// An event's schema is its `event_version()`, an integer from 1. An event type whose version is
-/// `3` needs upcasters from 1 and from 2; they are applied in turn until none fits.
+/// `3` needs upcasters from 1 and from 2; they are applied in turn until none fits. An application
+/// is not built when one of them is missing, doubled, or for a type that does not exist.
+///
+/// ```
+/// use retell::test::check_stored_events;
+/// use retell::{Aggregate, Refusal, Upcaster};
+/// use serde_json::Value;
+/// # use cqrs_es::{DomainEvent, event_sink::EventSink};
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// enum ParcelEvent {
+///     ParcelSent { recipient: String }, // in schema 1 it was `to`
+/// }
+///
+/// impl DomainEvent for ParcelEvent {
+///     fn event_type(&self) -> String {
+///         "ParcelSent".into()
+///     }
+///
+///     fn event_version(&self) -> String {
+///         "2".into()
+///     }
+/// }
+/// #
+/// # #[derive(Clone, Default, Serialize, Deserialize)]
+/// # struct Parcel;
+/// #
+/// # impl cqrs_es::Aggregate for Parcel {
+/// #     const TYPE: &'static str = "parcel";
+/// #     type Command = ();
+/// #     type Event = ParcelEvent;
+/// #     type Error = std::fmt::Error;
+/// #     type Services = ();
+/// #
+/// #     async fn handle(
+/// #         &mut self,
+/// #         (): (),
+/// #         (): &(),
+/// #         _: &EventSink<Self>,
+/// #     ) -> Result<(), std::fmt::Error> {
+/// #         Ok(())
+/// #     }
+/// #
+/// #     fn apply(&mut self, _: ParcelEvent) {}
+/// # }
+///
+/// impl Aggregate for Parcel {
+///     // …
+/// #     fn refusal(error: &std::fmt::Error) -> Refusal {
+/// #         Refusal::new("never", error.to_string())
+/// #     }
+///
+///     fn upcasters() -> Vec<Upcaster> {
+///         vec![Upcaster { event_type: "ParcelSent", from: 1, upcast: to_is_the_recipient }]
+///     }
+/// }
+///
+/// fn to_is_the_recipient(mut content: Value) -> Value {
+///     if let Some(fields) = content.as_object_mut()
+///         && let Some(to) = fields.remove("to")
+///     {
+///         fields.insert("recipient".into(), to);
+///     }
+///     content
+/// }
+///
+/// let sent = || ParcelEvent::ParcelSent { recipient: "Ann".into() };
+/// check_stored_events::<Parcel>(&[
+///     (r#"{"type":"ParcelSent","schema":"1","data":{"to":"Ann"}}"#, sent()),
+///     (r#"{"type":"ParcelSent","schema":"2","data":{"recipient":"Ann"}}"#, sent()),
+/// ]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Upcaster {
     /// The stored type of the event.

@@ -152,9 +152,9 @@ pub fn decode_any<A: Aggregate>(stored: &StoredEvent<'_>) -> Result<Decoded, Und
 }
 
 /// The schema that this binary writes: one more than the highest that an upcaster reads.
-fn known_schema<A: Aggregate>(event_type: &str) -> u32 {
+pub(crate) fn known_schema<A: Aggregate>(event_type: &str) -> u32 {
     let reads = |up: &Upcaster| (up.event_type == event_type).then_some(up.from);
-    A::upcasters().iter().filter_map(reads).max().unwrap_or(0) + 1
+    A::upcasters().iter().filter_map(reads).max().unwrap_or(0).saturating_add(1)
 }
 
 /// The content within `{"Tag":content}`; what was given, shortened, when it is not of that form.

@@ -1,5 +1,6 @@
 //! What travels with a command into its record: its id, who sent it and what it belongs to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct Metadata {
     pub actor: Option<String>,
     /// The W3C trace context of the request.
     pub traceparent: Option<String>,
+    /// What else a sender wants to be kept beside its events. Retell never reads it.
+    pub other: BTreeMap<String, String>,
 }
 
 /// The first 16 bytes of SHA-256 over a command's JSON as received, in hex in the record.

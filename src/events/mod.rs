@@ -7,12 +7,18 @@ pub mod account;
 pub mod message;
 
 mod codec;
+mod evolution;
 mod metadata;
 mod record;
+mod sample;
 mod tagged;
 
+pub(crate) use codec::known_schema;
 pub use codec::{Decoded, Undecodable, Unencodable, decode, decode_any, encode};
+pub use evolution::{EventFlaw, event_flaws};
 pub use metadata::{CommandId, Fingerprint, InvalidCommandId, Metadata};
 pub(crate) use metadata::{first_16_bytes_of_sha256, write_hex};
+pub(crate) use record::schema_of;
 pub use record::{AggregateRef, Claim, Commit, RECORD_VERSION, StoredEvent, Unreadable};
+pub(crate) use sample::variants;
 pub use tagged::Tagged;

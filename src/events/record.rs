@@ -5,6 +5,7 @@
 //! not decided here but by its headers alone; see [`crate::log`].
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -49,6 +50,9 @@ pub struct Commit<'a> {
     /// The W3C trace context of the request.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Cow<'a, str>>,
+    /// What else the sender wanted to be kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// What happened, in order; may be empty.
     #[serde(borrow)]
     pub events: Vec<StoredEvent<'a>>,

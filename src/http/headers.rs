@@ -62,6 +62,7 @@ pub(super) fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
         causation_id: id(headers, &X_CAUSATION_ID, "X-Causation-Id")?,
         actor: None,
         traceparent: traceparent(headers),
+        ..Metadata::default()
     })
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use futures_util::FutureExt;
 use serde::Serialize;
 
 use crate::contract::Partition;
 use crate::gate::{Gate, GateState};
+use crate::ports::StoreError;
 use crate::read::{LaneState, ProjectionInfo};
 use crate::write::{Ownership, WriterStatus};
 
@@ -78,16 +78,24 @@ impl Door {
         if let Some(reason) = closed(&self.log_gate, "log_unavailable", "log_refused") {
             return Some(reason);
         }
-        let end = self.log.end(Partition(0)).map(|end| end.map(drop).map_err(|e| e.to_string()));
-        probed("log_unavailable", "the log", end).await
+        match tokio::time::timeout(PROBE_TIMEOUT, self.log.end(Partition(0))).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => reason("log_unavailable", error.to_string()),
+            Err(_) => silent("log_unavailable", "the log"),
+        }
     }
 
     async fn probe_store(&self) -> Option<Reason> {
         if let Some(reason) = closed(&self.store_gate, "views_unavailable", "views_refused") {
             return Some(reason);
         }
-        let check = self.store.check().map(|check| check.map_err(|error| error.to_string()));
-        probed("views_unavailable", "the view store", check).await
+        match tokio::time::timeout(PROBE_TIMEOUT, self.store.check()).await {
+            Ok(Ok(())) => None,
+            // Seen before the keeper of the gate has looked.
+            Ok(Err(error @ StoreError::Settings(_))) => reason("views_refused", error.to_string()),
+            Ok(Err(error)) => reason("views_unavailable", error.to_string()),
+            Err(_) => silent("views_unavailable", "the view store"),
+        }
     }
 }
 
@@ -100,18 +108,12 @@ fn closed(gate: &Gate, waiting: &'static str, refused: &'static str) -> Option<R
     }
 }
 
-/// Why a port that may be used does not answer, if it does not.
-async fn probed(
-    code: &'static str,
-    port: &'static str,
-    answer: impl Future<Output = Result<(), String>>,
-) -> Option<Reason> {
-    let detail = match tokio::time::timeout(PROBE_TIMEOUT, answer).await {
-        Ok(Ok(())) => return None,
-        Ok(Err(error)) => error,
-        Err(_) => format!("{port} does not answer within {PROBE_TIMEOUT:?}"),
-    };
+fn reason(code: &'static str, detail: String) -> Option<Reason> {
     Some(Reason { code, detail })
+}
+
+fn silent(code: &'static str, port: &str) -> Option<Reason> {
+    reason(code, format!("{port} does not answer within {PROBE_TIMEOUT:?}"))
 }
 
 fn of_writers(writers: &[WriterStatus]) -> Vec<Reason> {
@@ -128,6 +130,10 @@ fn of_writers(writers: &[WriterStatus]) -> Vec<Reason> {
 fn of_projection(info: &ProjectionInfo) -> Vec<Reason> {
     if info.paused {
         return Vec::new(); // its views stay as they are because somebody wants it so
+    }
+    if let (None, Some(detail)) = (info.generation, &info.newer_events) {
+        let detail = format!("{}: {detail}", info.name);
+        return vec![Reason { code: "newer_events", detail }];
     }
     if info.generation.is_none() {
         let detail = format!("{}: no generation is live yet", info.name);

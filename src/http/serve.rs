@@ -4,6 +4,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,18 +12,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
+use crate::config::HttpConfig;
 use crate::shutdown::Shutdown;
-
-/// How long a connection may be without a request, and a request's head on its way: longer than
-/// usual clients keep a connection that they do not use.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to wait when the process has no room for another connection.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then gives the requests under way `drain` to end.
+/// Serves until `shutdown`, then gives the requests under way `http.drain_timeout_ms` to end.
 ///
 /// # Errors
 /// None at present: a failing accept is tried again, because ending would help nobody.
@@ -30,7 +30,7 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: Shutdown,
-    drain: Duration,
+    config: &HttpConfig,
 ) -> io::Result<()> {
     let mut connections = JoinSet::new();
     let mut stop = pin!(shutdown.requested());
@@ -38,7 +38,8 @@ pub async fn serve(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), shutdown.clone()));
+                    let (router, shutdown) = (router.clone(), shutdown.clone());
+                    connections.spawn(connection(stream, router, shutdown, config.idle_timeout));
                 }
                 Err(error) => refused(&error).await,
             },
@@ -48,7 +49,7 @@ pub async fn serve(
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, ended).await.is_err() {
+    if tokio::time::timeout(config.drain_timeout, ended).await.is_err() {
         let count = connections.len();
         tracing::warn!(count, "connections closed with requests under way, http.drain_timeout_ms");
         connections.shutdown().await;
@@ -56,19 +57,37 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown) {
+/// Serves one connection. It is closed when no request comes for `idle`.
+async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, idle: Duration) {
     // An answer is one small packet; waiting for more of it would cost 40 ms.
     drop(stream.set_nodelay(true));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);
+    // A client of HTTP/2 that is still there may keep its connection; one that is gone may not.
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(idle);
+    let begun = Arc::new(Notify::new());
+    let begins = begun.clone();
+    let router = router.map_request(move |request| {
+        begins.notify_one();
+        request
+    });
     let service = TowerToHyperService::new(router);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    // hyper's own limits begin only when the first bytes have said which HTTP it is.
+    let mut first = pin!(tokio::time::timeout(idle, begun.notified()));
+    let (mut is_new, mut is_closing) = (true, false);
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = shutdown.requested(), if !is_closing => {
+                connection.as_mut().graceful_shutdown();
+                is_closing = true;
+            }
+            began = first.as_mut(), if is_new => match began {
+                Ok(()) => is_new = false,
+                Err(_) => return,
+            }
         }
     };
     if let Err(error) = ended {

@@ -6,6 +6,7 @@
 //! log. Writers never need a lock or a lease: a claim of the next term ends all older terms.
 
 mod checkpoint;
+mod checks;
 mod digest;
 mod fold;
 mod partition;
@@ -13,6 +14,8 @@ mod stamp;
 mod tracker;
 
 pub use checkpoint::{Checkpoint, LogId};
+#[doc(hidden)]
+pub use checks::Checks;
 pub use digest::{Digest, Sum};
 pub use fold::{Fold, Mark, Void};
 pub use partition::{PARTITION_HASH, Partitions};

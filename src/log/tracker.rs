@@ -3,6 +3,7 @@
 use crate::contract::{Offset, Time};
 
 use super::checkpoint::{Checkpoint, LogId};
+use super::checks::Checks;
 use super::fold::{Fold, Mark};
 use super::stamp::Stamp;
 
@@ -16,6 +17,7 @@ pub struct Tracker {
     log: Option<LogId>,
     time: Time,
     counters: Counters,
+    checks: Checks,
 }
 
 /// How many records of each mark were seen since the reader started.
@@ -41,13 +43,21 @@ impl Tracker {
             log: Some(checkpoint.log),
             time: checkpoint.time,
             counters: Counters::default(),
+            checks: Checks::default(),
         }
+    }
+
+    /// The same tracker, with these checks.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn checking(self, checks: Checks) -> Self {
+        Self { checks, ..self }
     }
 
     /// Takes the next record of the partition.
     pub fn step(&mut self, offset: Offset, time: Time, stamp: &Stamp, value: &[u8]) -> Mark {
         debug_assert!(offset >= self.next, "records come in the order of their offsets");
-        let mark = self.fold.step(stamp);
+        let mark = self.fold.step(&self.checked(stamp));
         match mark {
             Mark::Counts => self.counters.commits += 1,
             Mark::Claim => {
@@ -60,6 +70,16 @@ impl Tracker {
         self.next = offset.next();
         self.time = time;
         mark
+    }
+
+    /// The stamp as the fold sees it: without the check any number of the term is the next.
+    fn checked(&self, stamp: &Stamp) -> Stamp {
+        match *stamp {
+            Stamp::Commit { term, .. } if !self.checks.chain => {
+                Stamp::Commit { term, chain: self.fold.next_chain }
+            }
+            stamp => stamp,
+        }
     }
 
     /// Takes the next record without reading it: the writer knows that it is its own and counts.

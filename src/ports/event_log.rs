@@ -79,14 +79,18 @@ pub trait EventLog: Send + Sync + 'static {
 /// Dropping it gives up what is in flight; that may still land.
 #[async_trait]
 pub trait Appender: Send {
-    /// Takes a record. Never waits.
+    /// Takes a record. Never waits. It leaves with the next [`Self::flush`], or when
+    /// [`Self::settled`] is next polled, together with what was appended before and after it.
     ///
     /// # Errors
     /// The record was not taken, and the next one may be tried later or never.
     fn append(&mut self, record: NewRecord<'_>) -> Result<SendNumber, AppendError>;
 
-    /// Waits until at least one report is there, and adds all that are to `reports`. Dropping
-    /// the future loses no report.
+    /// Sends what was appended, without waiting.
+    fn flush(&mut self) {}
+
+    /// Sends what was appended, waits until at least one report is there, and adds all that are
+    /// to `reports`. Dropping the future loses no report.
     async fn settled(&mut self, reports: &mut Vec<Report>);
 }
 
@@ -154,6 +158,8 @@ pub enum Report {
         count: u64,
         /// The offset of the first.
         offset: Offset,
+        /// When the log took them, by the log's clock.
+        time: Time,
     },
     /// The record is durable, but nobody knows where: the log must be read.
     Odd {
@@ -224,5 +230,18 @@ impl Report {
             Self::Landed { first, .. } => first,
             Self::Odd { send } | Self::Failed { send } => send,
         }
+    }
+
+    /// Adds a record that landed, to the run that it continues if there is one.
+    pub fn add_landed(reports: &mut Vec<Self>, send: SendNumber, at: Offset, when: Time) {
+        if let Some(Self::Landed { first, count, offset, time }) = reports.last_mut()
+            && first.0 + *count == send.0
+            && offset.plus(*count) == at
+            && *time == when
+        {
+            *count += 1;
+            return;
+        }
+        reports.push(Self::Landed { first: send, count: 1, offset: at, time: when });
     }
 }

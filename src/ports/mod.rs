@@ -9,6 +9,7 @@ mod clock;
 mod copies;
 mod event_log;
 mod space;
+mod tail;
 mod view_store;
 mod watchers;
 
@@ -22,5 +23,6 @@ pub use event_log::{
     SendNumber,
 };
 pub use space::{Space, SpaceState};
+pub use tail::{Tail, Tailed};
 pub use view_store::{Commit, Dropped, Pointer, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

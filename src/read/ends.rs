@@ -36,6 +36,7 @@ impl Ends {
                 }
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = shutdown.requested() => return,
             }

@@ -87,6 +87,7 @@ impl Feed {
             }
         };
         tokio::select! {
+            biased;
             () = feed => {}
             () = shutdown.requested() => {}
         }

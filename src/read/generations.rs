@@ -70,6 +70,12 @@ impl Generation {
         self.lanes.iter().any(|lane| is(&lane.borrow().state))
     }
 
+    /// Whether every space was found to be of this log. One that is not folded here is believed.
+    pub(super) fn is_known(&self) -> bool {
+        let is_known = |lane: &Progress| lane.known || lane.state == LaneState::Paused;
+        self.lanes.iter().all(|lane| is_known(&lane.borrow()))
+    }
+
     /// How far each partition has been committed.
     pub(super) fn nexts(&self) -> Vec<Offset> {
         self.lanes.iter().map(|lane| lane.borrow().next).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use crate::contract::Partition;
-use crate::log::{Checkpoint, LogId, Mark, Tracker};
+use crate::log::{Checkpoint, Checks, LogId, Mark, Tracker};
 use crate::ports::{EventLog, LogError};
 
 /// Records read at once while looking for the first claim.
@@ -19,18 +19,19 @@ pub(super) struct Origin {
     log: Arc<dyn EventLog>,
     partition: Partition,
     id: Arc<OnceCell<LogId>>,
+    checks: Checks,
 }
 
 impl Origin {
-    pub(super) fn new(log: Arc<dyn EventLog>, partition: Partition) -> Self {
-        Self { log, partition, id: Arc::default() }
+    pub(super) fn new(log: Arc<dyn EventLog>, partition: Partition, checks: Checks) -> Self {
+        Self { log, partition, id: Arc::default(), checks }
     }
 
     /// Whether the checkpoint was taken on this log: same first claim, and the record before it
     /// is where it was, from when it was.
     pub(super) async fn has(&self, checkpoint: &Checkpoint) -> Result<bool, LogError> {
         let Some(id) = self.id().await? else { return Ok(false) };
-        if id != checkpoint.log || checkpoint.next.0 == 0 {
+        if (id != checkpoint.log && self.checks.log_id) || checkpoint.next.0 == 0 {
             return Ok(false);
         }
         let last = crate::contract::Offset(checkpoint.next.0 - 1);

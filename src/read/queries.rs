@@ -46,6 +46,8 @@ pub(super) struct Inner {
 pub(super) struct Entry {
     pub(super) projection: Arc<dyn AnyProjection>,
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
+    /// Why no generation is built here, if a newer binary wrote what this one cannot read.
+    pub(super) newer: watch::Receiver<Option<String>>,
 }
 
 /// A view as it is stored.
@@ -126,7 +128,7 @@ impl Views {
         self.check_partitions(after)?;
         let begun = Instant::now();
         let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        let mut trusted = false;
+        let (mut trusted, mut told) = (false, false);
         loop {
             let live = entry.live.borrow().clone();
             let Some(live) = live else {
@@ -147,9 +149,12 @@ impl Views {
             let mut progress = live.lanes[partition.0 as usize].clone();
             let passed = |progress: &Progress| has_passed(progress, after.get(partition));
             let look_at = (Instant::now() + LOOK).min(deadline);
+            // A lane that twice says more than the store shows has lost its space, and does not
+            // know it yet: without a rest this would ask the store again and again.
+            let told_again = std::mem::replace(&mut told, passed(&progress.borrow())) && told;
             let ended = matches!(timeout_at(look_at, progress.wait_for(passed)).await, Ok(Err(_)));
-            if ended {
-                // The lane has ended; only the store can tell what its successor has done.
+            if ended || told_again {
+                // Only the store can tell what the lane's successor has done.
                 sleep_until(look_at).await;
             }
         }
@@ -188,7 +193,10 @@ impl Views {
         let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind("no generation is live yet; one is being built".into())),
+            _ => Err(QueryError::Behind(match &*entry.newer.borrow() {
+                Some(newer) => format!("no generation is live, and none can be built: {newer}"),
+                None => "no generation is live yet; one is being built".to_owned(),
+            })),
         }
     }
 
@@ -290,6 +298,7 @@ impl Views {
             keyed_by: entry.projection.kind(),
             schema: entry.projection.schema(),
             paused,
+            newer_events: entry.newer.borrow().clone(),
             partitions,
         }
     }

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{ReadConfig, ReplayConfig};
 use crate::gate::Gate;
+use crate::log::Checks;
 use crate::ports::{EventLog, Ids, ViewStore};
 use crate::shutdown::Shutdown;
 
@@ -17,7 +18,7 @@ use super::feed::Feed;
 use super::origin::Origin;
 use super::queries::{Entry, Inner, Views};
 use super::replay::Replays;
-use super::supervisor::{Shared, Supervisor};
+use super::supervisor::{Published, Shared, Supervisor};
 
 /// Requests that may wait for a supervisor.
 const REQUESTS_LEN_MAX: usize = 16;
@@ -40,11 +41,15 @@ pub struct ReadParts {
     pub read: ReadConfig,
     /// The settings of replays.
     pub replay: ReplayConfig,
+    /// All, unless a test leaves one out.
+    #[doc(hidden)]
+    pub checks: Checks,
 }
 
 /// Starts everything; it runs until `shutdown`, in `tasks`.
 pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> (Views, Replays) {
-    let ReadParts { log, store, log_gate, store_gate, projections, ids, read, replay } = parts;
+    let ReadParts { log, store, log_gate, store_gate, projections, ids, read, replay, checks } =
+        parts;
     let partitions = log.partitions();
     let (records, bytes) = (read.chunk_records_max, read.chunk_bytes_max);
     let feed = |partition| Feed::new(log.clone(), partition, records, bytes);
@@ -60,10 +65,11 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         gates: [log_gate, store_gate.clone()],
         ids: ids.clone(),
         feeds,
-        origins: partitions.iter().map(|p| Origin::new(log.clone(), p)).collect(),
+        origins: partitions.iter().map(|p| Origin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),
         read,
         replay,
+        checks,
     });
     let mut queues = BTreeMap::new();
     let mut entries = BTreeMap::new();
@@ -72,9 +78,10 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         let name = projection.name().as_str();
         let (queue, requests) = mpsc::channel(REQUESTS_LEN_MAX);
         let (published, live) = watch::channel(None);
+        let (told, newer) = watch::channel(None);
         queues.insert(name, queue);
-        entries.insert(name, Entry { projection: projection.clone(), live });
-        waiting.push((projection.clone(), requests, published));
+        entries.insert(name, Entry { projection: projection.clone(), live, newer });
+        waiting.push((projection.clone(), requests, Published { live: published, newer: told }));
     }
     let replays = Replays::new(ids, queues);
     for (projection, requests, published) in waiting {

@@ -22,6 +22,9 @@ pub struct ProjectionInfo {
     pub schema: Value,
     /// Whether this node does not fold it, by `read.paused`.
     pub paused: bool,
+    /// Why this node builds no generation: a newer binary wrote what this one cannot read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newer_events: Option<String>,
     /// Where each partition of the live generation stands.
     pub partitions: Vec<LaneStatus>,
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | an aggregate's decisions | [`TestFramework`], which is that of `cqrs-es` |
 //! | the stored form of its events | [`check_events`] |
+//! | what was ever stored of them | [`check_stored_events`] |
 //! | a [`Projection`](crate::Projection) | [`ProjectionTest`] |
 //! | a [`MergedProjection`](crate::MergedProjection) | [`MergedTest`], [`check_merge`] |
 //!
@@ -20,7 +21,7 @@ mod twin;
 
 pub use cqrs_es::test::TestFramework;
 
-pub use events::check_events;
+pub use events::{check_events, check_stored_events};
 pub use merged::{MergedTest, check_merge};
 pub use projection::{GivenEvents, ProjectionTest};
 pub use recorder::time_of_event;

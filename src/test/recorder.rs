@@ -1,6 +1,8 @@
 //! Records a test's events as the log would: versions, positions, times and ids are the same in
 //! every run.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::contract::{
@@ -32,8 +34,13 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) const fn new() -> Self {
-        let metadata =
-            Metadata { correlation_id: None, causation_id: None, actor: None, traceparent: None };
+        let metadata = Metadata {
+            correlation_id: None,
+            causation_id: None,
+            actor: None,
+            traceparent: None,
+            other: BTreeMap::new(),
+        };
         Self { next_time: FIRST, metadata, aggregates: Vec::new(), events: 0 }
     }
 

@@ -64,6 +64,13 @@ impl Writer {
                 return Ok(());
             }
         };
+        if let Some(expected) = ticket.order.expected
+            && expected != base.version
+        {
+            let failure = Failure::VersionDiffers { expected, current: base.version };
+            self.unconfirmed.push(ticket, Err(failure.into()), reign.next_send);
+            return Ok(());
+        }
         ticket.attempts += 1;
         let mut deciding = ticket.kind.clone().decide(base.state.clone(), &mut ticket.order);
         // Most aggregates decide without waiting for anything; those need no slot.
@@ -212,6 +219,7 @@ fn encode(buffer: &mut Vec<u8>, ticket: &Ticket, base: &Snapshot, done: &Done) {
         causation_id: optional(&metadata.causation_id),
         actor: optional(&metadata.actor),
         traceparent: optional(&metadata.traceparent),
+        metadata: metadata.other.clone(),
         events: done.events.clone(),
         refused: None,
     };

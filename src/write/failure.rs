@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::contract::{InvalidKey, Refusal};
+use crate::contract::{InvalidKey, Refusal, Version};
 
 use super::order::BadCommand;
 
@@ -37,6 +37,14 @@ pub enum Failure {
     /// The command's JSON is not one of the aggregate's commands. Do not retry.
     #[error(transparent)]
     BadCommand(#[from] BadCommand),
+    /// The aggregate has another version than was expected. Read it, and decide again.
+    #[error("version {expected} was expected, the aggregate has {current}")]
+    VersionDiffers {
+        /// What the sender has seen.
+        expected: Version,
+        /// What is.
+        current: Version,
+    },
     /// The events do not fit a record. Do not retry.
     #[error("the events take {len} bytes in the log, at most {max} fit")]
     EventsTooLarge {

@@ -40,9 +40,13 @@ impl Writer {
         let Some(target) = record.key.as_ref().and_then(|key| Target::parse(key).ok()) else {
             return self.alarm(record.offset, "a commit that counts has no aggregate as its key");
         };
+        let shared = self.shared.clone();
+        let Some(kind) = shared.kinds.get(target.aggregate_type()) else {
+            return; // nobody here decides on it, so nobody needs to read it
+        };
         match commit {
             Ok(commit) if commit.is_of(&target) => {
-                self.fold_commit(target, record.offset, &commit);
+                self.fold_commit(target, kind.as_ref(), record.offset, &commit);
             }
             Ok(_) => self.hold_back(target, record.offset, "its key names another one"),
             Err(error) => self.hold_back(target, record.offset, &error.to_string()),
@@ -56,19 +60,23 @@ impl Writer {
     }
 
     /// Folds a commit that somebody else wrote, or this writer in an earlier life.
-    fn fold_commit(&mut self, target: Target, offset: Offset, commit: &Commit<'_>) {
+    fn fold_commit(
+        &mut self,
+        target: Target,
+        kind: &dyn AnyKind,
+        offset: Offset,
+        commit: &Commit<'_>,
+    ) {
         if commit.events.is_empty() || self.aggregates.is_held_back(&target) {
             return;
         }
-        let kinds = self.shared.kinds.clone();
-        let Some(kind) = kinds.get(target.aggregate_type()) else { return };
         let Some(settled) = self.aggregates.take_settled(&target) else { return };
         if commit.first_version != settled.version.next() {
             let why = format!("version {} follows {}", commit.first_version, settled.version);
             self.alarm(offset, &why);
             return self.hold_back(target, offset, &why);
         }
-        match evolve(kind.as_ref(), settled, &commit.events) {
+        match evolve(kind, settled, &commit.events) {
             Ok(state) => {
                 let settled = Snapshot {
                     version: commit.last_version(),

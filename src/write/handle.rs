@@ -12,6 +12,7 @@ use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
 use crate::events::{CommandId, Metadata};
 use crate::gate::Gate;
+use crate::log::Checks;
 use crate::ports::{EventLog, Ids};
 use crate::shutdown::Shutdown;
 
@@ -55,6 +56,9 @@ pub struct WriteParts {
     pub config: WriteConfig,
     /// How long a command may take when its sender does not say.
     pub request_timeout: Duration,
+    /// All, unless a test leaves one out.
+    #[doc(hidden)]
+    pub checks: Checks,
 }
 
 /// What a sender may say about a command.
@@ -71,8 +75,8 @@ pub struct SendOptions {
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
     pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
-        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout } = parts;
-        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config });
+        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout, checks } = parts;
+        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config, checks });
         let start = |partition: Partition| {
             let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
             let status = StatusCell::default();
@@ -118,8 +122,18 @@ impl Commands {
     ) -> Result<Done, CommandError> {
         let kind = self.kind(aggregate_type)?;
         let order = kind.parse(json).map_err(Failure::from)?;
-        let target = Target::new(kind.name(), id);
-        let partition = self.0.shared.log.partitions().of(&kind.partition_by(&target));
+        self.hand_over(kind, id, order, options).await
+    }
+
+    /// Hands an order to the writer of its aggregate, and waits for the answer.
+    pub(super) async fn hand_over(
+        &self,
+        kind: Arc<dyn AnyKind>,
+        id: &Key,
+        order: Order,
+        options: SendOptions,
+    ) -> Result<Done, CommandError> {
+        let (target, partition) = self.place(kind.as_ref(), id);
         let lane = &self.0.lanes[partition.0 as usize];
         lane.check(partition)?;
         let timeout = options.timeout.unwrap_or(self.0.request_timeout);
@@ -156,7 +170,22 @@ impl Commands {
         self.0.lanes.iter().map(|lane| lane.status.get()).collect()
     }
 
-    fn kind(&self, aggregate_type: &str) -> Result<Arc<dyn AnyKind>, Failure> {
+    /// An aggregate's name in the log, and its partition.
+    pub(super) fn place(&self, kind: &dyn AnyKind, id: &Key) -> (Target, Partition) {
+        let target = Target::new(kind.name(), id);
+        let partition = self.0.shared.log.partitions().of(&kind.partition_by(&target));
+        (target, partition)
+    }
+
+    pub(super) fn log(&self) -> &Arc<dyn EventLog> {
+        &self.0.shared.log
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
+    pub(super) fn kind(&self, aggregate_type: &str) -> Result<Arc<dyn AnyKind>, Failure> {
         let kind = self.0.shared.kinds.get(aggregate_type);
         kind.cloned().ok_or_else(|| Failure::UnknownAggregate(aggregate_type.to_owned()))
     }

@@ -1,6 +1,6 @@
 //! An aggregate type as the writer sees it: without its Rust types.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -12,10 +12,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::contract::{Aggregate, Name, Refusal, Target};
+use crate::contract::{Aggregate, EventOf, Name, Refusal, Target};
 use crate::events::{StoredEvent, Undecodable, decode, encode};
 use crate::ports::Ids;
 
+use super::decided::{Decided, Look};
 use super::failure::{AnyError, Failure};
 use super::order::{BadCommand, Order};
 
@@ -44,6 +45,9 @@ pub enum Verdict {
 pub trait AnyKind: Send + Sync {
     /// The type's name.
     fn name(&self) -> Name;
+
+    /// The Rust type of its states.
+    fn state_type(&self) -> TypeId;
 
     /// The JSON Schema of its commands.
     fn command_schema(&self) -> Value;
@@ -129,6 +133,17 @@ impl<A: Aggregate> Kind<A> {
             return Ok(Verdict::Refused { refusal: A::refusal(&error), error: Box::new(error) });
         }
         let events = sink.collect().await;
+        self.verdict(aggregate, &events)
+    }
+
+    /// What was decided elsewhere happens here too.
+    fn adopt(&self, state: Option<&State>, events: &[EventOf<A>]) -> Result<Verdict, Failure> {
+        let mut aggregate = state.map_or_else(A::default, |state| of::<A>(state).clone());
+        events.iter().for_each(|event| aggregate.apply(event.clone()));
+        self.verdict(aggregate, events)
+    }
+
+    fn verdict(&self, aggregate: A, events: &[EventOf<A>]) -> Result<Verdict, Failure> {
         let encoded = events.iter().map(|event| encode::<A>(self.ids.next(), event)).collect();
         match encoded {
             Ok(events) => Ok(Verdict::Events { state: Arc::new(aggregate), events }),
@@ -140,6 +155,10 @@ impl<A: Aggregate> Kind<A> {
 impl<A: Aggregate> AnyKind for Kind<A> {
     fn name(&self) -> Name {
         self.name
+    }
+
+    fn state_type(&self) -> TypeId {
+        TypeId::of::<A>()
     }
 
     fn command_schema(&self) -> Value {
@@ -159,12 +178,17 @@ impl<A: Aggregate> AnyKind for Kind<A> {
     }
 
     fn decide(self: Arc<Self>, state: Option<State>, order: &mut Order) -> Deciding {
+        if let Some(Decided(events)) = order.other::<Decided<A>>() {
+            let events = events.clone();
+            return guarded(async move { self.adopt(state.as_ref(), &events) });
+        }
+        if let Some(look) = order.other::<Look>() {
+            let state = state.unwrap_or_else(|| Arc::new(A::default()));
+            look.show(state.clone());
+            return guarded(async move { Ok(Verdict::Events { state, events: Vec::new() }) });
+        }
         let command = order.take::<A::Command>();
-        Box::pin(async move {
-            let run = self.run(state, command);
-            let verdict = AssertUnwindSafe(run).catch_unwind().await;
-            verdict.unwrap_or_else(|panic| Err(Failure::Bug(panic_message(&*panic))))
-        })
+        guarded(async move { self.run(state, command).await })
     }
 
     fn evolve(
@@ -184,6 +208,14 @@ impl<A: Aggregate> AnyKind for Kind<A> {
         }
         Ok(Arc::new(aggregate))
     }
+}
+
+/// A decision whose panic is a bug of the aggregate, and no more.
+fn guarded(deciding: impl Future<Output = Result<Verdict, Failure>> + Send + 'static) -> Deciding {
+    Box::pin(async move {
+        let verdict = AssertUnwindSafe(deciding).catch_unwind().await;
+        verdict.unwrap_or_else(|panic| Err(Failure::Bug(panic_message(&*panic))))
+    })
 }
 
 /// What a panic said.

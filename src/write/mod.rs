@@ -7,7 +7,9 @@
 
 mod aggregates;
 mod decide;
+mod decided;
 mod done;
+mod event_store;
 mod failure;
 mod fold;
 mod handle;
@@ -23,6 +25,7 @@ mod unconfirmed;
 mod writer;
 
 pub use done::{Done, DoneEvent};
+pub use event_store::{LogContext, LogEventStore};
 pub use failure::{AnyError, CommandError, Failure};
 pub use handle::{Commands, SendOptions, WriteParts};
 pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};

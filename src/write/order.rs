@@ -5,9 +5,10 @@
 use std::any::Any;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use crate::contract::Version;
 use crate::events::{Fingerprint, Tagged};
 
 /// A command of any type.
@@ -19,15 +20,17 @@ pub struct Order {
     pub(super) name: String,
     /// `{"type":"DepositMoney","amount":500}` as received.
     pub(super) json: Bytes,
-    /// Read from the JSON; taken by the first decision.
+    /// Read from the JSON; taken by the first decision. Or another thing to do, which stays.
     pub(super) command: Option<AnyCommand>,
+    /// The version that the aggregate must have, if its sender says one.
+    pub(super) expected: Option<Version>,
 }
 
 /// A JSON text that is no command of its aggregate, and where it goes wrong.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadCommand {
-    /// It is no JSON object.
+    /// It is no JSON.
     #[error("line {line}, column {column}: {detail}")]
     NotJson {
         /// Line, from 1.
@@ -36,6 +39,21 @@ pub enum BadCommand {
         column: usize,
         /// What was expected.
         detail: String,
+    },
+    /// It is JSON, but no object.
+    #[error(
+        "line {line}, column {column}: expected an object such as {{\"type\":\"{example}\"}}, found \
+         {found}"
+    )]
+    NotAnObject {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is there instead: `a list`.
+        found: &'static str,
+        /// One of the aggregate's commands.
+        example: String,
     },
     /// It has no member `type`, or that is no string.
     #[error("the command needs a member \"type\", such as {{\"type\":\"{example}\"}}")]
@@ -88,11 +106,22 @@ impl Order {
     ) -> Result<Self, BadCommand> {
         let (name, command) = {
             let text = std::str::from_utf8(&json).map_err(|error| not_utf8(&json, &error))?;
+            expect_object(text, known)?;
             let name = read_type(text, known)?;
             let command = read_command::<C>(aggregate, known, &name, text)?;
             (name, command)
         };
-        Ok(Self { name, json, command: Some(Box::new(command)) })
+        Ok(Self { name, json, command: Some(Box::new(command)), expected: None })
+    }
+
+    /// Something else to do than to decide a command; [`Self::other`] finds it.
+    pub(super) fn of<T: Send + 'static>(name: String, json: Bytes, other: T) -> Self {
+        Self { name, json, command: Some(Box::new(other)), expected: None }
+    }
+
+    /// What to do, if it is one of these.
+    pub(super) fn other<T: 'static>(&self) -> Option<&T> {
+        self.command.as_ref()?.downcast_ref()
     }
 
     /// The command to decide on; read again when it was taken before.
@@ -122,21 +151,33 @@ pub(super) fn to_wire<C: Serialize>(command: &C) -> Result<Bytes, String> {
     serde_json::to_vec(&fields).map(Bytes::from).map_err(|error| error.to_string())
 }
 
+/// Asked first, because serde takes a list for a struct, too.
+fn expect_object(text: &str, known: &[String]) -> Result<(), BadCommand> {
+    let at = text.find(|c: char| !c.is_ascii_whitespace()).unwrap_or(text.len());
+    let found = match text.as_bytes().get(at) {
+        Some(b'{') => return Ok(()),
+        Some(b'[') => "a list",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    };
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error))?;
+    let (line, column) = place_after(&text[..at]);
+    Err(BadCommand::NotAnObject { line, column, found, example: example(known) })
+}
+
 fn read_type(text: &str, known: &[String]) -> Result<String, BadCommand> {
     #[derive(Deserialize)]
     struct Head {
         #[serde(rename = "type")]
         name: Option<serde_json::Value>,
     }
-    let no_type = || BadCommand::NoType { example: known.first().cloned().unwrap_or_default() };
+    let no_type = || BadCommand::NoType { example: example(known) };
     match serde_json::from_str::<Head>(text) {
         Ok(Head { name: Some(serde_json::Value::String(name)) }) => Ok(name),
         Ok(_) => Err(no_type()),
-        Err(error) => Err(BadCommand::NotJson {
-            line: error.line(),
-            column: error.column(),
-            detail: without_place(&error),
-        }),
+        Err(error) => Err(not_json(&error)),
     }
 }
 
@@ -174,13 +215,25 @@ fn bad_field(name: &str, error: &serde_path_to_error::Error<serde_json::Error>) 
 }
 
 fn not_utf8(json: &[u8], error: &std::str::Utf8Error) -> BadCommand {
-    let before = &json[..error.valid_up_to()];
+    let (line, column) = place_after(&json[..error.valid_up_to()]);
+    BadCommand::NotJson { line, column, detail: "the body is not UTF-8".to_owned() }
+}
+
+fn not_json(error: &serde_json::Error) -> BadCommand {
+    let (line, column) = (error.line(), error.column());
+    BadCommand::NotJson { line, column, detail: without_place(error) }
+}
+
+fn example(known: &[String]) -> String {
+    known.first().cloned().unwrap_or_default()
+}
+
+/// Line and column, from 1 and in bytes as serde_json counts them, of what follows this.
+fn place_after(before: impl AsRef<[u8]>) -> (usize, usize) {
+    let before = before.as_ref();
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    BadCommand::NotJson {
-        line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
-        column: before.len() - line_start + 1,
-        detail: "the body is not UTF-8".to_owned(),
-    }
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    (line, before.len() - line_start + 1)
 }
 
 /// A field's path as it follows the command's name.
@@ -240,6 +293,33 @@ mod tests {
             "{wrong}"
         );
         assert!(wrong.ends_with("(line 2, column 15)"), "{wrong}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_command_whatever_is_in_it() {
+        for (text, said) in [
+            (
+                r#"["Off"]"#,
+                "line 1, column 1: expected an object such as {\"type\":\"On\"}, found a list",
+            ),
+            (" \n [{\"type\":\"Off\"}]", "line 2, column 2: expected an object"),
+            ("\"Off\"", "found a string"),
+            ("-1.5e3", "found a number"),
+            ("true", "found a boolean"),
+            ("null", "found null"),
+        ] {
+            assert!(message(text).contains(said), "{text}: {}", message(text));
+        }
+        for (text, said) in [
+            ("", "line 1, column 0: EOF"),
+            ("[1", "line 1, column 2: EOF"),
+            ("nul", "line 1, column 3: "),
+            ("Off", "line 1, column 1: expected value"),
+        ] {
+            let error = parse(text).err().expect("bad");
+            assert!(matches!(error, BadCommand::NotJson { .. }), "{text}: {error:?}");
+            assert!(error.to_string().starts_with(said), "{text}: {error}");
+        }
     }
 
     #[test]

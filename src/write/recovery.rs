@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use crate::events::{Claim, RECORD_VERSION};
+use crate::events::{Claim, RECORD_VERSION, Unreadable};
 use crate::log::{PARTITION_HASH, Stamp, Term};
 use crate::ports::{Appender, Chunk, LogError, LogReader, NewRecord};
 
@@ -35,6 +35,9 @@ impl Writer {
         let log = self.shared.log.clone();
         let mut reader = log.reader(self.partition, self.tracker.next()).await?;
         self.read_to_end(reader.as_mut()).await?;
+        if !self.shared.checks.claim_before_deciding {
+            self.decide_again();
+        }
         loop {
             if let Some(reason) = self.wrong_layout() {
                 return Ok(Claimed::WrongLog(reason));
@@ -50,8 +53,10 @@ impl Writer {
             let stamp = Stamp::Claim { term };
             let sent = appender.append(NewRecord { key: None, stamp, value: &value });
             sent.map_err(|error| LogError::Unavailable(error.to_string()))?;
+            appender.flush();
             self.read_to_claim(reader.as_mut(), term).await?;
-            if self.ruler.as_ref().and_then(|ruler| ruler.claim.as_ref()) == Some(&claim) {
+            let rules = self.ruler.as_ref().and_then(|ruler| ruler.claim.as_ref()) == Some(&claim);
+            if rules || !self.shared.checks.claim_id {
                 return Ok(self.wrong_layout().map_or(Claimed::Owner(appender), Claimed::WrongLog));
             }
         }
@@ -62,7 +67,8 @@ impl Writer {
     pub(super) fn may_claim(&self) -> bool {
         let Some(ruler) = &self.ruler else { return true };
         let rules = |claim: &Claim| claim.instance == self.shared.identity.instance;
-        !self.has_reigned || ruler.claim.as_ref().is_none_or(rules)
+        let by_nobody_else = !ruler.of_newer && ruler.claim.as_ref().is_none_or(rules);
+        !self.has_reigned || by_nobody_else
     }
 
     /// Takes records until the reader is at the end.
@@ -115,12 +121,14 @@ impl Writer {
 
     /// Notes a claim that counts: it decides every command of an older term.
     pub(super) fn take_claim(&mut self, term: Term, value: &Bytes) {
-        let claim = Claim::decode(value).ok();
+        let claim = Claim::decode(value);
+        let of_newer = matches!(claim, Err(Unreadable::Newer(_)));
+        let claim = claim.ok();
         if let Some(claim) = &claim {
             self.has_reigned |= claim.instance == self.shared.identity.instance;
             self.layout.get_or_insert_with(|| (claim.partitions, claim.hash.clone()));
         }
-        self.ruler = Some(Ruler { term, claim });
+        self.ruler = Some(Ruler { term, claim, of_newer });
         self.decide_again();
     }
 

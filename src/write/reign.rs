@@ -1,6 +1,6 @@
 //! A writer's reign: it decides, appends without waiting, and settles in the order it sent.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -31,11 +31,11 @@ pub(super) struct Reign {
     /// Every send before this one has counted.
     pub(super) settled: SendNumber,
     /// Decisions that did not end at once, by slot.
-    pub(super) slots: HashMap<u64, (Ticket, Snapshot)>,
+    pub(super) slots: BTreeMap<u64, (Ticket, Snapshot)>,
     pub(super) next_slot: u64,
     pub(super) deciding: FuturesUnordered<BoxFuture<'static, (u64, Result<Verdict, Failure>)>>,
     /// Commands whose aggregate has a decision under way, by aggregate.
-    pub(super) waiting: HashMap<Target, VecDeque<Ticket>>,
+    pub(super) waiting: BTreeMap<Target, VecDeque<Ticket>>,
     pub(super) waiting_len: usize,
     /// A query for the log's end, and the answers that it will cover.
     query: Option<BoxFuture<'static, (Result<Offset, LogError>, u64)>>,
@@ -62,10 +62,10 @@ impl Reign {
             appender,
             next_send: SendNumber(1),
             settled: SendNumber(1),
-            slots: HashMap::new(),
+            slots: BTreeMap::new(),
             next_slot: 0,
             deciding: FuturesUnordered::new(),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             waiting_len: 0,
             query: None,
             horizon: Offset(0),

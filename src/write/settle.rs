@@ -21,8 +21,8 @@ impl Writer {
     ) -> Result<(), End> {
         for report in reports.drain(..) {
             match report {
-                Report::Landed { first, count, offset } => {
-                    self.settle_run(reign, first, count, offset).await?;
+                Report::Landed { first, count, offset, time } => {
+                    self.settle_run(reign, first, count, offset, time).await?;
                 }
                 Report::Odd { send } if send >= reign.settled => {
                     self.read_gap(reign, Some((send, None))).await?;
@@ -42,13 +42,14 @@ impl Writer {
         first: SendNumber,
         count: u64,
         offset: Offset,
+        time: Time,
     ) -> Result<(), End> {
         for i in 0..count {
             let (send, at) = (SendNumber(first.0 + i), offset.plus(i));
             if send < reign.settled {
                 continue; // the claim, or found by reading before its report came
             }
-            if at == self.tracker.next() && self.settle_expected(reign, send, at) {
+            if self.is_expected(at) && self.settle_expected(reign, send, at, time) {
                 continue;
             }
             self.read_gap(reign, Some((send, Some(at)))).await?;
@@ -56,11 +57,21 @@ impl Writer {
         Ok(())
     }
 
+    fn is_expected(&self, at: Offset) -> bool {
+        at == self.tracker.next() || (!self.shared.checks.gap && at > self.tracker.next())
+    }
+
     /// The fast path: the record is where it must be if nobody else wrote.
-    fn settle_expected(&mut self, reign: &mut Reign, send: SendNumber, at: Offset) -> bool {
+    fn settle_expected(
+        &mut self,
+        reign: &mut Reign,
+        send: SendNumber,
+        at: Offset,
+        time: Time,
+    ) -> bool {
         let Some(pending) = self.in_flight.pop_send(send) else { return false };
         let stamp = Stamp::Commit { term: pending.term, chain: pending.chain };
-        let mark = self.tracker.step_own(at, Time::default(), &stamp);
+        let mark = self.tracker.step_own(at, time, &stamp);
         debug_assert_eq!(mark, Mark::Counts, "a record at the expected offset counts");
         reign.settled = SendNumber(send.0 + 1);
         self.settle(pending, at);

@@ -14,7 +14,7 @@ use crate::config::WriteConfig;
 use crate::contract::{Offset, Partition};
 use crate::events::Claim;
 use crate::gate::Gate;
-use crate::log::{Term, Tracker};
+use crate::log::{Checks, Term, Tracker};
 use crate::ports::{EventLog, Ids, LogError};
 use crate::shutdown::Shutdown;
 
@@ -50,6 +50,7 @@ pub(super) struct Shared {
     pub(super) ids: Ids,
     pub(super) identity: Identity,
     pub(super) config: WriteConfig,
+    pub(super) checks: Checks,
 }
 
 /// Whose claim counted last.
@@ -57,6 +58,8 @@ pub(super) struct Ruler {
     pub(super) term: Term,
     /// `None` when its value does not decode: nobody of ours wrote it.
     pub(super) claim: Option<Claim>,
+    /// Whether it does not decode because a newer binary wrote it, which is one of ours.
+    pub(super) of_newer: bool,
 }
 
 /// The writer of one partition.
@@ -105,12 +108,13 @@ impl Writer {
     ) -> Self {
         let share = shared.log.partitions().count() as usize;
         let cached_max = shared.config.cached_aggregates_max.div_ceil(share);
+        let tracker = Tracker::default().checking(shared.checks);
         Self {
             shared,
             partition,
             inbox,
             status,
-            tracker: Tracker::default(),
+            tracker,
             seen_to: Offset(0),
             aggregates: Aggregates::new(cached_max),
             in_flight: InFlight::default(),
@@ -141,11 +145,13 @@ impl Writer {
         self.publish(Ownership::Waiting { reason: "it is being checked".to_owned() });
         let gate = self.shared.gate.clone();
         tokio::select! {
+            biased;
             () = gate.opened() => {}
             () = shutdown.requested() => return Stop::Shutdown,
         }
         loop {
             let claimed = tokio::select! {
+                biased;
                 claimed = self.claim() => claimed,
                 () = shutdown.requested() => return Stop::Shutdown,
             };
@@ -156,7 +162,11 @@ impl Writer {
                         End::Term(reason) => {
                             tracing::warn!(partition = %self.partition, %reason, "term ended");
                         }
-                        End::Deposed => self.note_deposed(),
+                        // The next claim finds out whether it is right to follow.
+                        End::Deposed => {
+                            let reason = "a newer claim counts";
+                            tracing::warn!(partition = %self.partition, %reason, "term ended");
+                        }
                         End::Shutdown => return Stop::Shutdown,
                     }
                 }
@@ -187,15 +197,25 @@ impl Writer {
             loop {
                 let max = self.shared.config.in_flight_max;
                 tokio::select! {
+                    biased;
+                    () = shutdown.requested() => return Some(Stop::Shutdown),
                     chunk = reader.next(max, super::recovery::CHUNK_BYTES_MAX) => match chunk {
-                        Ok(chunk) => self.take_chunk(&chunk),
+                        Ok(chunk) => {
+                            let term = self.tracker.fold().term;
+                            self.take_chunk(&chunk);
+                            if self.tracker.fold().term == term {
+                                self.publish_numbers();
+                            } else if !self.may_claim() {
+                                self.note_deposed();
+                            }
+                            self.reject_waiting(); // a long log must not keep them waiting
+                        }
                         Err(_) => break,
                     },
                     ticket = self.inbox.recv() => match ticket {
                         Some(ticket) => self.reject(ticket),
                         None => return Some(Stop::Shutdown),
                     },
-                    () = shutdown.requested() => return Some(Stop::Shutdown),
                 }
                 if self.may_claim() {
                     return None;
@@ -208,7 +228,10 @@ impl Writer {
     fn note_deposed(&mut self) {
         let Some(ruler) = &self.ruler else { return };
         let by = ruler.claim.as_ref().map_or_else(
-            || "a claim that cannot be read".to_owned(),
+            || match ruler.of_newer {
+                true => "a newer binary, whose claim this one cannot read".to_owned(),
+                false => "a claim that cannot be read".to_owned(),
+            },
             |claim| format!("node {} ({})", claim.node, claim.instance),
         );
         let (partition, term) = (self.partition, ruler.term);

@@ -37,6 +37,25 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
+/// Where each code of a problem stands, and where it is explained.
+const CODES: &str = "src/http/problem/answer.rs";
+const GUIDE: &str = "docs/http.md";
+
+/// Codes that the guide does not explain.
+fn unexplained_codes(code: &Source, guide: &Source) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (number, line) in code.lines() {
+        let answers = ["answer(", "unavailable("].iter().any(|call| line.contains(call))
+            || line.trim_start().starts_with('"');
+        let Some(name) = line.split('"').nth(1).filter(|_| answers) else { continue };
+        if !guide.text.contains(&format!("`{name}`")) {
+            let what = format!("`{name}` is not in {GUIDE}");
+            violations.push(Violation::new(&code.path, number, what));
+        }
+    }
+    violations
+}
+
 mod tests {
     use super::super::report::hold;
     use super::super::tree;
@@ -59,6 +78,25 @@ mod tests {
             "mend the link, relative to the document that it stands in",
             &dead_links(&tree::repository(), |path| root.join(path).exists()),
         );
+    }
+
+    #[test]
+    fn every_code_of_a_problem_is_explained() {
+        let file = |path: &str| tree::file(path).expect("it is there");
+        hold(
+            "The HTTP guide says what each code of a problem means",
+            "explain it in the table of docs/http.md, with what a client should do",
+            &unexplained_codes(&file(CODES), &file(GUIDE)),
+        );
+    }
+
+    #[test]
+    fn an_unexplained_code_is_found() {
+        let code = "A => answer(400, Invalid, \"a\"),\nB => {\n    unavailable(\"b\", SOON)\n";
+        let code = Source::planted(CODES, code);
+        assert_eq!(unexplained_codes(&code, &Source::planted(GUIDE, "| `a`, `b` |")), []);
+        let found = unexplained_codes(&code, &Source::planted(GUIDE, "`a` and b"));
+        assert_eq!(found, [Violation::new(CODES, 3, "`b` is not in docs/http.md")]);
     }
 
     #[test]

@@ -10,4 +10,5 @@ mod conformance;
 mod properties;
 mod samples;
 mod scenarios;
+mod simulation;
 mod support;

@@ -13,6 +13,7 @@ use retell::events::message::MessageEvent;
 use retell::events::{
     AggregateRef, Claim, Commit, StoredEvent, Tagged, Undecodable, Unreadable, decode, encode,
 };
+use retell::test::check_stored_events;
 use retell::{Aggregate, Refusal, Time, Version};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -30,6 +31,7 @@ fn meanings() -> BTreeMap<String, String> {
         ("account-opened", said(&[opened()])),
         ("account-closed", said(&[AccountClosed {}])),
         ("all-fields", said(&[deposited(5, 305)])),
+        ("metadata", said(&[deposited(5, 305)])),
         ("message-consumed", said(&[MessageConsumed {}])),
         ("message-produced", said(&[produced])),
         ("money-deposited", said(&[deposited(500, 500)])),
@@ -50,6 +52,13 @@ fn every_commit_ever_written_means_what_it_meant() {
     };
     let found: BTreeMap<_, _> = samples("commits").into_iter().map(read).collect();
     assert_eq!(found, meanings());
+}
+
+#[test]
+fn every_shipped_event_has_a_stored_sample_of_every_schema() {
+    let records = samples("commits");
+    check_samples::<Account>(&records);
+    check_samples::<Message>(&records);
 }
 
 #[test]
@@ -88,11 +97,16 @@ fn a_commit_has_the_documented_fields_in_the_documented_order() {
         causation_id: Some("basket 3".into()),
         actor: Some("till-1".into()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        metadata: BTreeMap::new(),
         events: vec![encode::<Account>(event_id, &event).expect("an event")],
         refused: None,
     };
     let samples = samples("commits");
     assert_eq!(text(&commit.encode()), samples["all-fields"]);
+    let others = [("time", "2026-11-22T10:59:59Z"), ("shop", "Zürich")];
+    let metadata = others.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let committed = Commit { command: "Commit".into(), metadata, ..commit.clone() };
+    assert_eq!(text(&committed.encode()), samples["metadata"]);
     let refused = Commit {
         first_version: Version(3),
         command: "WithdrawMoney".into(),
@@ -202,6 +216,20 @@ fn meaning_of(commit: &Commit<'_>) -> String {
         "message" => said(&events::<Message>(&commit.events)),
         _ => said(&commit.events),
     }
+}
+
+/// Checks the events of one aggregate in these records.
+fn check_samples<A: Aggregate>(records: &BTreeMap<String, String>) {
+    let commits = records.values().map(|value| commit(value));
+    let of_aggregate = commits.filter(|it| it.aggregate.aggregate_type == A::TYPE);
+    let stored: Vec<(String, A::Event)> = of_aggregate
+        .flat_map(|commit| {
+            let json = commit.events.iter().map(|it| serde_json::to_string(it).expect("JSON"));
+            json.zip(events::<A>(&commit.events)).collect::<Vec<_>>()
+        })
+        .collect();
+    let stored: Vec<_> = stored.iter().map(|(json, it)| (json.as_str(), it.clone())).collect();
+    check_stored_events::<A>(&stored);
 }
 
 fn events<A: Aggregate>(stored: &[StoredEvent<'_>]) -> Vec<A::Event> {

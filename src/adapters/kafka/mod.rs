@@ -3,7 +3,6 @@
 //! No thread of the runtime ever waits inside librdkafka: what may wait runs on threads of its
 //! own, or where waiting is allowed. Dropping the log ends them in order, without waiting.
 
-mod address;
 mod appender;
 mod consumers;
 mod context;
@@ -18,12 +17,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use crate::config::LogConfig;
+use crate::config::{KafkaAddress, LogConfig};
 use crate::contract::{Offset, Partition, Time};
 use crate::log::Partitions;
 use crate::ports::{Appender, EventLog, LogError, LogReader};
 
-use address::Address;
 use appender::KafkaAppender;
 use consumers::Consumers;
 use context::Context;
@@ -47,28 +45,27 @@ pub struct KafkaLog {
 }
 
 impl KafkaLog {
-    /// A log at `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`. It connects in the background and waits
-    /// for nothing; [`EventLog::check`] tells whether it is there.
+    /// A log at this address. It connects in the background and waits for nothing;
+    /// [`EventLog::check`] tells whether it is there.
     ///
     /// # Errors
-    /// [`LogError::Settings`] when the URL or a property is wrong.
-    pub fn connect(url: &str, log: &LogConfig) -> Result<Self, LogError> {
-        let address: Address = url.parse().map_err(|wrong| LogError::Settings(vec![wrong]))?;
+    /// [`LogError::Settings`] when a property is wrong.
+    pub fn connect(address: &KafkaAddress, log: &LogConfig) -> Result<Self, LogError> {
         let wrong = check_properties(&log.kafka.properties);
         if !wrong.is_empty() {
-            return Err(LogError::Settings(wrong));
+            return Err(LogError::Settings(wrong.iter().map(ToString::to_string).collect()));
         }
         let partitions = Partitions::new(log.partitions).ok_or_else(|| {
             LogError::Settings(vec!["log.partitions is 0, a log has at least 1".to_owned()])
         })?;
-        let properties = Properties::new(&address, log);
+        let properties = Properties::new(address, log);
         let context = Context::new(&address.brokers);
         let (consumers, client) = Consumers::start(&properties, &context, &address.topic)?;
         let queries = Queries::new(client, context.clone(), &address.topic);
         let readers = Readers { queries, consumers: Arc::new(consumers) };
         let producer = Mutex::new(Producer::start(&properties, &context, &address.topic)?);
         let topic = Topic {
-            address,
+            address: address.clone(),
             partitions: log.partitions,
             replication_factor: log.kafka.replication_factor,
             min_insync_replicas: log.kafka.min_insync_replicas,

@@ -13,12 +13,12 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use tokio::sync::Notify;
 
-use crate::contract::Partition;
-use crate::ports::{AppendError, LogError, NewRecord};
+use crate::contract::{Partition, Time};
+use crate::ports::{LogError, NewRecord};
 
 use super::context::{ANSWER_TIMEOUT, Context};
 use super::properties::Properties;
@@ -54,6 +54,10 @@ pub(super) struct Tag {
     appender: u32,
     send: u64,
 }
+
+/// librdkafka took no record: the appender has failed for good. Its own queue is never full,
+/// because appenders are before.
+pub(super) struct Refused;
 
 /// Hands reports to the appenders that wait for them.
 pub(super) struct Deliveries {
@@ -167,27 +171,20 @@ impl Producer {
         partition: Partition,
         tag: Tag,
         record: &NewRecord<'_>,
-    ) -> Result<(), AppendError> {
+    ) -> Result<(), Refused> {
         let mut new = BaseRecord::with_opaque_to(&self.topic, tag.pack())
             .partition(number(partition))
             .payload(record.value)
             .headers(headers(record));
         new.key = record.key;
-        let (error, _) = match self.client.send(new) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => Err(AppendError::Full),
-            Some(code) => {
-                tracing::warn!(%partition, %code, "the producer takes no records");
-                if code == RDKafkaErrorCode::Fatal {
-                    self.deliveries().die();
-                }
-                Err(AppendError::Dead)
+        let Err((error, _)) = self.client.send(new) else { return Ok(()) };
+        if let Some(code) = error.rdkafka_error_code() {
+            tracing::warn!(%partition, %code, "the producer takes no records");
+            if code == RDKafkaErrorCode::Fatal {
+                self.deliveries().die();
             }
-            None => Err(AppendError::Dead),
         }
+        Err(Refused)
     }
 
     fn deliveries(&self) -> &Deliveries {
@@ -265,7 +262,12 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(message) => {
                 let len = message.key_len() + message.payload_len();
-                settling.landed(tag.send, message.offset(), len);
+                // The broker's time; librdkafka keeps the producer's when the topic wants that.
+                let time = match message.timestamp() {
+                    Timestamp::LogAppendTime(millis) => Some(Time::from_millis(millis)),
+                    Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+                };
+                settling.landed(tag.send, message.offset(), time, len);
             }
             Err((error, message)) => {
                 tracing::debug!(send = tag.send, %error, "an append failed");

@@ -9,9 +9,8 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use crate::config::LogConfig;
+use crate::config::{KafkaAddress, LogConfig, Objection};
 
-use super::address::Address;
 use super::appender::{BYTES_IN_FLIGHT_MAX, IN_FLIGHT_MAX};
 
 /// What a record's headers and its frame in a batch add to key and value, at most: 3 headers with
@@ -72,17 +71,17 @@ const OWNED: &[(&[&str], &str)] = &[
     (&["debug", "log.queue", "log_level"], "Retell's own log is set by telemetry.filter"),
 ];
 
-/// What is wrong with `[log.kafka.properties]`: one message per property, none when all is well.
+/// What is wrong with `[log.kafka.properties]`: one objection per property, none when all is well.
 ///
 /// It names properties that the protocol owns and those that librdkafka does not take. Values
 /// that may be secret are not repeated.
 #[must_use]
-pub fn check_properties(properties: &BTreeMap<String, String>) -> Vec<String> {
+pub fn check_properties(properties: &BTreeMap<String, String>) -> Vec<Objection> {
     properties
         .iter()
         .filter_map(|(name, value)| {
-            let wrong = owned(name).map(str::to_owned).or_else(|| refused(name, value))?;
-            Some(format!("log.kafka.properties.\"{name}\": {wrong}"))
+            let detail = owned(name).map(str::to_owned).or_else(|| refused(name, value))?;
+            Some(Objection { key: format!("log.kafka.properties.{name}"), detail })
         })
         .collect()
 }
@@ -99,7 +98,7 @@ pub(super) struct Properties {
 }
 
 impl Properties {
-    pub(super) fn new(address: &Address, log: &LogConfig) -> Self {
+    pub(super) fn new(address: &KafkaAddress, log: &LogConfig) -> Self {
         let kafka = &log.kafka;
         let mut common = ClientConfig::new();
         common
@@ -256,7 +255,8 @@ mod tests {
     use super::*;
 
     fn check(name: &str, value: &str) -> Vec<String> {
-        check_properties(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+        let wrong = check_properties(&BTreeMap::from([(name.to_owned(), value.to_owned())]));
+        wrong.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -272,8 +272,8 @@ mod tests {
     fn a_property_that_the_protocol_owns_is_refused_by_name_and_with_the_reason() {
         assert_eq!(
             check("isolation.level", "read_committed"),
-            ["log.kafka.properties.\"isolation.level\": a foreign transaction must not hold \
-              readers back"]
+            ["log.kafka.properties.isolation.level: a foreign transaction must not hold readers \
+              back"]
         );
         for (names, _) in OWNED {
             for name in *names {

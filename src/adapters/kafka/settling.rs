@@ -9,13 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::contract::Offset;
+use crate::contract::{Offset, Time};
 use crate::ports::{Report, SendNumber};
+
+/// Runs of reports that wait for more to come.
+const REPORTS_WAITING_MAX: usize = 64;
 
 /// What the producer's thread and an appender share.
 #[derive(Default)]
 pub(super) struct Settling {
-    /// Records that were sent. Written by the appender only.
+    /// Records that librdkafka was given. Written by the appender only.
     sent: AtomicU64,
     /// Bytes of records that were reported.
     bytes: AtomicU64,
@@ -45,9 +48,9 @@ struct Reported {
 }
 
 impl Settling {
-    /// The record with this number is in librdkafka's hands.
-    pub(super) fn sent(&self, send: u64) {
-        self.sent.store(send + 1, Ordering::SeqCst);
+    /// All records before this number are in librdkafka's hands, or just going there.
+    pub(super) fn sent_before(&self, send: u64) {
+        self.sent.store(send, Ordering::SeqCst);
         if self.is_dead.load(Ordering::SeqCst) {
             self.die();
         }
@@ -63,9 +66,11 @@ impl Settling {
     }
 
     /// The record is durable, at this offset if the number is one.
-    pub(super) fn landed(&self, send: u64, offset: i64, len: usize) {
-        self.report(send, len, |state| match state.known(send, offset) {
-            Some(offset) => state.add_landed(send, offset),
+    pub(super) fn landed(&self, send: u64, offset: i64, time: Option<Time>, len: usize) {
+        self.report(send, len, |state| match state.known(send, offset).zip(time) {
+            Some((offset, time)) => {
+                Report::add_landed(&mut state.reports, SendNumber(send), offset, time);
+            }
             None => state.reports.push(Report::Odd { send: SendNumber(send) }),
         });
     }
@@ -93,18 +98,23 @@ impl Settling {
         self.wake.notify_one();
     }
 
-    /// Waits for reports and adds them.
-    pub(super) async fn settled(&self, reports: &mut Vec<Report>) {
-        loop {
-            {
-                let mut state = self.lock();
-                if !state.reports.is_empty() {
-                    reports.append(&mut state.reports);
-                    return;
-                }
-            }
-            self.wake.notified().await;
-        }
+    /// Adds the reports that are there; whether there are any.
+    pub(super) fn take(&self, reports: &mut Vec<Report>) -> bool {
+        let mut state = self.lock();
+        let any = !state.reports.is_empty();
+        reports.append(&mut state.reports);
+        any
+    }
+
+    /// Waits until it is worth while to look for reports.
+    pub(super) async fn reported(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Whether everything that was sent is reported.
+    pub(super) fn is_idle(&self) -> bool {
+        let sent = self.sent.load(Ordering::SeqCst);
+        self.is_dead() || self.lock().reported.below >= sent
     }
 
     fn report(&self, send: u64, len: usize, add: impl FnOnce(&mut State)) {
@@ -113,11 +123,12 @@ impl Settling {
         if state.dead_at.is_some() || !state.reported.add(send) {
             return;
         }
-        let is_first = state.reports.is_empty();
         add(&mut state);
+        // One wake-up for all that is in flight; the reports of a batch come one after the other.
+        let is_last = state.reported.below >= self.sent.load(Ordering::SeqCst);
+        let is_worth_it = is_last || state.reports.len() >= REPORTS_WAITING_MAX;
         drop(state);
-        // The rest of a batch follows while the writer wakes up.
-        if is_first {
+        if is_worth_it {
             self.wake.notify_one();
         }
     }
@@ -144,17 +155,6 @@ impl State {
         self.next_offset = offset + 1;
         u64::try_from(offset).ok().map(Offset)
     }
-
-    fn add_landed(&mut self, send: u64, at: Offset) {
-        if let Some(Report::Landed { first, count, offset }) = self.reports.last_mut()
-            && first.0 + *count == send
-            && offset.plus(*count) == at
-        {
-            *count += 1;
-            return;
-        }
-        self.reports.push(Report::Landed { first: SendNumber(send), count: 1, offset: at });
-    }
 }
 
 impl Reported {
@@ -175,9 +175,11 @@ impl Reported {
 mod tests {
     use super::*;
 
+    const WHEN: Option<Time> = Some(Time::from_millis(7));
+
     fn sent(count: u64) -> Settling {
         let settling = Settling::default();
-        (0..count).for_each(|send| settling.sent(send));
+        settling.sent_before(count);
         settling
     }
 
@@ -186,7 +188,12 @@ mod tests {
     }
 
     const fn landed(first: u64, count: u64, offset: u64) -> Report {
-        Report::Landed { first: SendNumber(first), count, offset: Offset(offset) }
+        Report::Landed {
+            first: SendNumber(first),
+            count,
+            offset: Offset(offset),
+            time: Time::from_millis(7),
+        }
     }
 
     const fn odd(send: u64) -> Report {
@@ -201,7 +208,7 @@ mod tests {
     fn contiguous_records_at_contiguous_offsets_are_one_run() {
         let settling = sent(5);
         for (send, offset) in [(0, 7), (1, 8), (2, 9), (3, 11), (4, 12)] {
-            settling.landed(send, offset, 0);
+            settling.landed(send, offset, WHEN, 0);
         }
         assert_eq!(taken(&settling), [landed(0, 3, 7), landed(3, 2, 11)]);
     }
@@ -209,9 +216,9 @@ mod tests {
     #[test]
     fn a_run_does_not_go_on_over_a_record_that_failed() {
         let settling = sent(3);
-        settling.landed(0, 7, 0);
+        settling.landed(0, 7, WHEN, 0);
         settling.failed(1, 0);
-        settling.landed(2, 8, 0);
+        settling.landed(2, 8, WHEN, 0);
         assert_eq!(taken(&settling), [landed(0, 1, 7), failed(1), landed(2, 1, 8)]);
     }
 
@@ -219,7 +226,7 @@ mod tests {
     fn the_offsets_of_a_duplicate_batch_are_never_believed() {
         let settling = sent(5);
         for (send, offset) in [(0, -1), (1, 0), (2, 1), (3, 3), (4, 4)] {
-            settling.landed(send, offset, 0);
+            settling.landed(send, offset, WHEN, 0);
         }
         assert_eq!(taken(&settling), [odd(0), odd(1), odd(2), landed(3, 2, 3)]);
     }
@@ -227,8 +234,8 @@ mod tests {
     #[test]
     fn a_long_run_of_lost_answers_is_odd_to_its_end() {
         let settling = sent(2_001);
-        (0..2_000).for_each(|send| settling.landed(send, send.cast_signed() - 1_001, 0));
-        settling.landed(2_000, 5_000, 0);
+        (0..2_000).for_each(|send| settling.landed(send, send.cast_signed() - 1_001, WHEN, 0));
+        settling.landed(2_000, 5_000, WHEN, 0);
         let reports = taken(&settling);
         assert_eq!(reports.len(), 2_001);
         assert!(reports[..2_000].iter().all(|report| matches!(report, Report::Odd { .. })));
@@ -238,8 +245,8 @@ mod tests {
     #[test]
     fn an_offset_below_one_that_was_reported_is_odd() {
         let settling = sent(2);
-        settling.landed(0, 7, 0);
-        settling.landed(1, 7, 0);
+        settling.landed(0, 7, WHEN, 0);
+        settling.landed(1, 7, WHEN, 0);
         assert_eq!(taken(&settling), [landed(0, 1, 7), odd(1)]);
     }
 
@@ -247,20 +254,20 @@ mod tests {
     fn reports_out_of_turn_are_given_once_each() {
         let settling = sent(4);
         settling.failed(2, 0);
-        settling.landed(0, 7, 0);
-        settling.landed(1, 8, 0);
+        settling.landed(0, 7, WHEN, 0);
+        settling.landed(1, 8, WHEN, 0);
         settling.failed(2, 0);
-        settling.landed(3, 9, 0);
+        settling.landed(3, 9, WHEN, 0);
         assert_eq!(taken(&settling), [failed(2), landed(0, 2, 7), landed(3, 1, 9)]);
     }
 
     #[test]
     fn a_dead_producer_fails_what_was_not_reported_and_nothing_twice() {
         let settling = sent(4);
-        settling.landed(0, 7, 0);
-        settling.landed(2, 9, 0);
+        settling.landed(0, 7, WHEN, 0);
+        settling.landed(2, 9, WHEN, 0);
         settling.die();
-        settling.landed(1, 8, 0);
+        settling.landed(1, 8, WHEN, 0);
         settling.die();
         assert_eq!(taken(&settling), [landed(0, 1, 7), landed(2, 1, 9), failed(1), failed(3)]);
     }
@@ -269,23 +276,23 @@ mod tests {
     fn a_record_sent_while_the_producer_dies_fails() {
         let settling = sent(1);
         settling.die();
-        settling.sent(1);
+        settling.sent_before(2);
         assert_eq!(taken(&settling), [failed(0), failed(1)]);
     }
 
     #[test]
     fn a_report_that_overtakes_the_sender_is_not_doubled_when_the_producer_dies() {
         let settling = sent(0);
-        settling.landed(0, 7, 0);
+        settling.landed(0, 7, WHEN, 0);
         settling.die();
-        settling.sent(0);
+        settling.sent_before(1);
         assert_eq!(taken(&settling), [landed(0, 1, 7)]);
     }
 
     #[test]
     fn bytes_are_counted_when_they_are_reported() {
         let settling = sent(2);
-        settling.landed(0, 0, 300);
+        settling.landed(0, 0, WHEN, 300);
         settling.failed(1, 20);
         assert_eq!(settling.bytes_reported(), 320);
     }

@@ -15,9 +15,9 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::time::Instant;
 
+use crate::config::KafkaAddress;
 use crate::ports::LogError;
 
-use super::address::Address;
 use super::context::{ANSWER_TIMEOUT, Context};
 use super::properties::Properties;
 use super::queries::Queries;
@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the topic must be.
 pub(super) struct Topic {
-    pub(super) address: Address,
+    pub(super) address: KafkaAddress,
     pub(super) partitions: u32,
     pub(super) replication_factor: u32,
     pub(super) min_insync_replicas: u32,
@@ -224,7 +224,7 @@ impl Topic {
     }
 
     fn mend(&self, setting: &Setting, value: &str) -> String {
-        let Address { brokers, topic } = &self.address;
+        let KafkaAddress { brokers, topic } = &self.address;
         let (name, needed) = (setting.name, &setting.needed);
         let least = if matches!(needed, Needed::AtLeast(_)) { "at least " } else { "" };
         let needed = needed.value();
@@ -236,7 +236,7 @@ impl Topic {
     }
 
     fn wrong_shape(&self, replicas: &[usize]) -> Vec<String> {
-        let Address { brokers, topic } = &self.address;
+        let KafkaAddress { brokers, topic } = &self.address;
         let mut wrong = Vec::new();
         if replicas.len() != self.partitions as usize {
             wrong.push(format!(
@@ -261,7 +261,7 @@ impl Topic {
     }
 
     fn create_command(&self) -> String {
-        let Address { brokers, topic } = &self.address;
+        let KafkaAddress { brokers, topic } = &self.address;
         let settings: String = self
             .settings()
             .iter()

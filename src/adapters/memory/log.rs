@@ -97,7 +97,11 @@ impl MemoryLog {
         Ok(records.lock().expect("no panic while it is held"))
     }
 
-    fn append(&self, partition: Partition, record: NewRecord<'_>) -> Result<Offset, LogError> {
+    fn append(
+        &self,
+        partition: Partition,
+        record: NewRecord<'_>,
+    ) -> Result<(Offset, Time), LogError> {
         let mut records = self.records(partition)?;
         let offset = records.end;
         let time = self.clock.now().max(records.time);
@@ -111,7 +115,7 @@ impl MemoryLog {
         records.end = offset.next();
         records.time = time;
         self.appended[partition.0 as usize].notify_waiters();
-        Ok(offset)
+        Ok((offset, time))
     }
 }
 
@@ -199,16 +203,12 @@ impl Appender for MemoryAppender {
         if self.in_flight_len >= self.log.in_flight_len_max {
             return Err(AppendError::Full);
         }
-        let offset = self.log.append(self.partition, record).map_err(|_| AppendError::Dead)?;
+        let landed = self.log.append(self.partition, record);
+        let (offset, time) = landed.map_err(|_| AppendError::Dead)?;
         let send = self.next;
         self.next = SendNumber(send.0 + 1);
         self.in_flight_len += 1;
-        match self.reports.last_mut() {
-            Some(Report::Landed { count, offset: first, .. }) if first.plus(*count) == offset => {
-                *count += 1;
-            }
-            _ => self.reports.push(Report::Landed { first: send, count: 1, offset }),
-        }
+        Report::add_landed(&mut self.reports, send, offset, time);
         Ok(send)
     }
 

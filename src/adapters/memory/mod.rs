@@ -9,4 +9,4 @@ mod views;
 
 pub use clock::ManualClock;
 pub use log::MemoryLog;
-pub use views::MemoryViews;
+pub use views::{MemoryViews, ViewsSnapshot};

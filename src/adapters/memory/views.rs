@@ -30,7 +30,11 @@ pub struct MemoryViews {
     changes_max: usize,
 }
 
-#[derive(Default)]
+/// Everything that was in a store at one moment.
+#[derive(Clone)]
+pub struct ViewsSnapshot(Stored);
+
+#[derive(Clone, Default)]
 struct Stored {
     /// A space without an entry is empty.
     spaces: BTreeMap<Space, Contents>,
@@ -58,6 +62,18 @@ impl MemoryViews {
     /// Loses everything at once, as an emptied Redis does.
     pub fn clear(&self) {
         *self.stored() = Stored::default();
+    }
+
+    /// What is in it now.
+    #[must_use]
+    pub fn snapshot(&self) -> ViewsSnapshot {
+        ViewsSnapshot(self.stored().clone())
+    }
+
+    /// Holds what another moment or another store held, as a Redis does that was started from an
+    /// older file. Whoever watches is not woken.
+    pub fn restore(&self, snapshot: &ViewsSnapshot) {
+        *self.stored() = snapshot.0.clone();
     }
 
     fn stored(&self) -> MutexGuard<'_, Stored> {

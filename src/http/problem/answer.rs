@@ -116,11 +116,15 @@ fn of_command(failure: &Failure) -> Answer {
         Failure::UnknownAggregate(_) => answer(404, NotFound, "unknown_aggregate"),
         Failure::BadId(_) => answer(400, Invalid, "bad_id"),
         Failure::BadCommand(BadCommand::NotJson { .. }) => answer(400, Invalid, "malformed_json"),
+        Failure::BadCommand(BadCommand::NotAnObject { .. }) => {
+            answer(400, Invalid, "not_an_object")
+        }
         Failure::BadCommand(BadCommand::NoType { .. }) => answer(400, Invalid, "no_command_type"),
         Failure::BadCommand(BadCommand::UnknownCommand { .. }) => {
             answer(400, Invalid, "unknown_command")
         }
         Failure::BadCommand(BadCommand::BadField { .. }) => answer(400, Invalid, "bad_field"),
+        Failure::VersionDiffers { .. } => answer(412, Invalid, "version_differs"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),

@@ -122,6 +122,7 @@ fn in_public(failure: &Failure) -> String {
         Failure::UnknownAggregate(_)
         | Failure::BadId(_)
         | Failure::BadCommand(_)
+        | Failure::VersionDiffers { .. }
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }

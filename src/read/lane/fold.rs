@@ -119,7 +119,7 @@ impl Lane {
     async fn read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, Halt> {
         let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
         let (state, values) = self.parts.store.read(&self.parts.space, &keys).await?;
-        if state == self.state { Ok(values) } else { Err(moved(&state)) }
+        if self.is_own(&state) { Ok(values) } else { Err(moved(&state)) }
     }
 
     /// Folds the steps in memory; a panic names the aggregate and the record.

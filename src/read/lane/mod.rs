@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::config::ReadConfig;
 use crate::contract::{Offset, Source, Time};
-use crate::log::Tracker;
+use crate::log::{Checks, Tracker};
 use crate::ports::{EventLog, Ids, LogError, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
@@ -54,12 +54,15 @@ pub(super) struct LaneParts {
     pub(super) build_bytes_max: usize,
     /// Poked whenever the lane's progress changes.
     pub(super) changed: Arc<Notify>,
+    pub(super) checks: Checks,
 }
 
 /// How far a lane has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) state: LaneState,
+    /// Whether the space was found to be of this log.
+    pub(super) known: bool,
     /// The offset after the last record that is committed.
     pub(super) next: Offset,
     /// The offset after the last record that is folded, committed or not.
@@ -128,8 +131,9 @@ impl Lane {
     /// Runs until it is stopped, or its space is lost.
     pub(super) async fn run(mut self, stop: Shutdown) {
         tokio::select! {
-            () = self.keep_on() => {}
+            biased;
             () = stop.requested() => {}
+            () = self.keep_on() => {}
         }
     }
 
@@ -178,7 +182,7 @@ impl Lane {
         self.grown.clear();
         match checkpoint.filter(|_| known) {
             Some(checkpoint) => {
-                self.tracker = Tracker::resume(&checkpoint);
+                self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
                 self.state = state;
                 self.parked = read_parked(&parked)?;
             }
@@ -188,7 +192,7 @@ impl Lane {
                     // A build that died in the middle of a flush, or of another log.
                     super::generations::drop_whole(store.as_ref(), space).await?;
                 }
-                self.tracker = Tracker::default();
+                self.tracker = Tracker::default().checking(self.parts.checks);
                 self.state = SpaceState::Empty;
                 self.parked.clear();
             }
@@ -203,7 +207,12 @@ impl Lane {
     /// Looks whether the space is still what this lane made it.
     async fn check_space(&self) -> Result<(), Halt> {
         let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
-        if state == self.state { Ok(()) } else { Err(moved(&state)) }
+        if self.is_own(&state) { Ok(()) } else { Err(moved(&state)) }
+    }
+
+    /// Whether the space is where this lane left it.
+    fn is_own(&self, state: &SpaceState) -> bool {
+        *state == self.state || !self.parts.checks.checkpoint
     }
 
     /// Waits until the other runner stops; says when the space is lost meanwhile.
@@ -226,6 +235,7 @@ impl Lane {
     }
 
     fn publish(&self, at_end: bool) {
+        self.progress.send_modify(|progress| progress.known = true);
         let building = self.build_until.is_some();
         let state = if building { LaneState::Building } else { LaneState::Following };
         self.tell(state, at_end);

@@ -12,7 +12,7 @@ use super::{Building, Supervisor, Unable};
 
 impl Supervisor {
     /// Builds a generation, from where an earlier process left it if one did.
-    pub(super) async fn build(&mut self, id: Uuid) -> Result<(), Unable> {
+    pub(super) async fn build(&mut self, id: Uuid, joined: bool) -> Result<(), Unable> {
         let mut until = Vec::new();
         for partition in self.partitions().iter() {
             until.push(self.shared.log.end(partition).await.map_err(Unable::Log)?);
@@ -28,7 +28,7 @@ impl Supervisor {
         };
         tracing::info!(projection = name, generation = %id, "building");
         let generation = self.start(id, Some(&until));
-        self.building = Some(Building { generation, replay, until });
+        self.building = Some(Building { generation, replay, joined, until });
         Ok(())
     }
 
@@ -36,7 +36,8 @@ impl Supervisor {
         let Some(building) = &self.building else { return Ok(()) };
         self.report(building, ReplayState::Running);
         if let Some(error) = newer_events(&building.generation) {
-            self.abandon(ReplayState::Failed { error }).await;
+            self.published.newer.send_replace(Some(error.clone()));
+            self.give_up(ReplayState::Failed { error }).await;
             return Ok(());
         }
         if building.generation.any(|state| *state == LaneState::Lost) {
@@ -79,6 +80,25 @@ impl Supervisor {
         self.previous = pointer.live.map(|id| self.keep(id, old));
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Lets go of what another process has finished and made live while it was built here too.
+    pub(super) async fn end_what_is_live(&mut self, pointer: &Pointer) {
+        let is_live = |building: &mut Building| pointer.live == Some(building.generation.id);
+        let Some(building) = self.building.take_if(is_live) else { return };
+        self.report(&building, ReplayState::Done);
+        building.generation.stop().await;
+    }
+
+    /// Gives up building, but leaves what another process may finish.
+    async fn give_up(&mut self, state: ReplayState) {
+        match self.building.take_if(|building| building.joined) {
+            Some(joined) => {
+                self.end(joined.replay, state);
+                joined.generation.stop().await;
+            }
+            None => self.abandon(state).await,
+        }
     }
 
     /// Gives up what is being built.

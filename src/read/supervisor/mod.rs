@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::config::{ReadConfig, ReplayConfig};
 use crate::contract::{Offset, Partition};
 use crate::gate::Gate;
-use crate::log::Partitions;
+use crate::log::{Checks, Partitions};
 use crate::ports::{EventLog, Ids, LogError, Pointer, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
@@ -40,6 +40,7 @@ pub(super) struct Shared {
     pub(super) origins: Vec<Origin>,
     pub(super) read: ReadConfig,
     pub(super) replay: ReplayConfig,
+    pub(super) checks: Checks,
     /// How many projections share the memory of replays.
     pub(super) projections: usize,
 }
@@ -49,7 +50,7 @@ pub(super) struct Supervisor {
     projection: Arc<dyn AnyProjection>,
     replays: Replays,
     requests: mpsc::Receiver<Request>,
-    published: watch::Sender<Option<Arc<Live>>>,
+    published: Published,
     changed: Arc<Notify>,
     live: Option<Generation>,
     building: Option<Building>,
@@ -61,9 +62,19 @@ pub(super) struct Supervisor {
     drops: JoinSet<()>,
 }
 
+/// What a supervisor tells those who answer queries.
+pub(super) struct Published {
+    /// The generation to read, while it is whole.
+    pub(super) live: watch::Sender<Option<Arc<Live>>>,
+    /// What kept this binary from building one.
+    pub(super) newer: watch::Sender<Option<String>>,
+}
+
 struct Building {
     generation: Generation,
     replay: Uuid,
+    /// Whether it was begun elsewhere: another process may be building it too.
+    joined: bool,
     /// The log's ends when it began.
     until: Vec<Offset>,
 }
@@ -87,7 +98,7 @@ impl Supervisor {
         projection: Arc<dyn AnyProjection>,
         replays: Replays,
         requests: mpsc::Receiver<Request>,
-        published: watch::Sender<Option<Arc<Live>>>,
+        published: Published,
     ) -> Self {
         let paused = shared.read.paused.iter().any(|name| name == projection.name().as_str());
         Self {
@@ -111,6 +122,7 @@ impl Supervisor {
         let shared = self.shared.clone();
         let opened = futures_util::future::join_all(shared.gates.iter().map(Gate::opened));
         tokio::select! {
+            biased;
             _ = opened => {}
             () = shutdown.requested() => return,
         }
@@ -124,10 +136,11 @@ impl Supervisor {
             }
             while self.drops.try_join_next().is_some() {}
             tokio::select! {
+                biased;
+                () = shutdown.requested() => return self.stop().await,
+                Some(request) = self.requests.recv() => self.take(request).await,
                 () = changed => {}
                 () = tokio::time::sleep(IDLE_CHECK) => {}
-                Some(request) = self.requests.recv() => self.take(request).await,
-                () = shutdown.requested() => return self.stop().await,
             }
         }
     }
@@ -153,6 +166,7 @@ impl Supervisor {
     /// Compares what is with what the pointer says and what was asked, and mends the difference.
     async fn turn(&mut self) -> Result<(), Unable> {
         let pointer = self.pointer().await?;
+        self.end_what_is_live(&pointer).await;
         self.follow_live(&pointer).await;
         if self.paused {
             return Ok(());
@@ -167,14 +181,25 @@ impl Supervisor {
         if self.building.is_some() {
             return self.go_on_building(&pointer).await;
         }
-        if let Some(unfinished) = pointer.building {
-            return self.build(unfinished).await;
+        let newer = self.published.newer.borrow().clone();
+        match (pointer.building, newer) {
+            (Some(unfinished), None) => return self.build(unfinished, true).await,
+            (Some(_), Some(error)) => {
+                // A newer binary can finish it; this one would only be in its way.
+                if let Some(asked) = self.asked.take() {
+                    self.end(asked, ReplayState::Failed { error });
+                }
+                return Ok(());
+            }
+            // What it met is in the log for ever, so that it need not try again by itself.
+            (None, Some(_)) if self.asked.is_none() => return Ok(()),
+            (None, _) => {}
         }
         if self.asked.is_some() || self.live_is_lost() {
             let generation = self.shared.ids.next();
             let new = Pointer { building: Some(generation), ..pointer.clone() };
             if self.set(&pointer, &new).await? {
-                return self.build(generation).await;
+                return self.build(generation, false).await;
             }
         }
         Ok(())
@@ -192,16 +217,18 @@ impl Supervisor {
             });
         }
         let whole = self.live.as_ref().filter(|live| !live.any(|state| *state == LaneState::Lost));
-        let shown = self.published.borrow().as_ref().map(|live| live.generation);
+        let shown = self.published.live.borrow().as_ref().map(|live| live.generation);
         match whole {
-            Some(live) if shown != Some(live.id) => self.show(live, pointer),
-            None if shown.is_some() => drop(self.published.send_replace(None)),
+            // Until then nobody knows whether it is of this log.
+            Some(live) if shown != Some(live.id) && live.is_known() => self.show(live, pointer),
+            None if shown.is_some() => drop(self.published.live.send_replace(None)),
             _ => {}
         }
     }
 
     fn show(&self, live: &Generation, pointer: &Pointer) {
-        self.published.send_replace(Some(Arc::new(Live {
+        self.published.newer.send_replace(None);
+        self.published.live.send_replace(Some(Arc::new(Live {
             generation: live.id,
             floor: pointer.floor.clone(),
             lanes: live.lanes.clone(),
@@ -267,6 +294,7 @@ impl Supervisor {
             config: shared.read.clone(),
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),
             changed: self.changed.clone(),
+            checks: shared.checks,
         }
     }
 
@@ -276,11 +304,15 @@ impl Supervisor {
         Ok(pointers.get(&self.projection.revision()).cloned().unwrap_or_default())
     }
 
+    /// Sets the pointer, if it is still the expected one.
     async fn set(&self, expected: &Pointer, new: &Pointer) -> Result<bool, Unable> {
-        let expected = (*expected != Pointer::default()).then_some(expected);
         let (name, revision) = (self.projection.name(), self.projection.revision());
-        let set = self.shared.store.set_pointer(name.as_str(), revision, expected, new).await;
-        set.map_err(Unable::Store)
+        let set = |expected| self.shared.store.set_pointer(name.as_str(), revision, expected, new);
+        // A pointer to nothing is stored once a build was given up, and is not there before.
+        if *expected == Pointer::default() && set(None).await? {
+            return Ok(true);
+        }
+        Ok(set(Some(expected)).await?)
     }
 
     fn spaces(&self, generation: Uuid) -> Vec<Space> {

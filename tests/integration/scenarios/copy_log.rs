@@ -175,7 +175,8 @@ async fn a_copy_that_somebody_deposes_is_told_to_differ() {
 async fn a_service_on_the_copy_serves_the_same_views_and_goes_on_writing() {
     let evening = Evening { folder: TempDir::with_prefix("retell-copy-").expect("a folder") };
     let (views, ids) = first_evening(evening.open(4)).await;
-    let (brokers, topic) = (shared_brokers(), new_topic(&shared_brokers()));
+    let brokers = shared_brokers();
+    let topic = new_topic(&brokers).to_string();
     let to_kafka = copied(&evening.url(), &topic).await;
     let to_file = copied(&topic, &evening.file()).await;
     let back = copied(&evening.file(), &evening.other()).await;

@@ -13,16 +13,21 @@ async fn a_body_that_is_no_command_says_where_and_what_was_expected() {
     for (body, code, said) in [
         ("", "malformed_json", "line 1, column 0"),
         ("{\"type\":\n oops}", "malformed_json", "line 2, column 2"),
-        ("[]", "malformed_json", "line 1"),
-        ("\"CloseAccount\"", "malformed_json", "line 1"),
+        ("[]", "not_an_object", "line 1, column 1: expected an object"),
+        ("[\"CloseAccount\"]", "not_an_object", "found a list"),
+        ("[{\"type\":\"CloseAccount\"}]", "not_an_object", "found a list"),
+        ("\n \"CloseAccount\"", "not_an_object", "line 2, column 2: expected an object"),
+        ("5", "not_an_object", "{\"type\":\"OpenAccount\"}, found a number"),
+        ("null", "not_an_object", "found null"),
+        ("[\"CloseAccount\"", "malformed_json", "line 1, column 15"),
         ("{\"type\":\"CloseAccount\"} x", "malformed_json", "column 25"),
         ("{\"amount\":5}", "no_command_type", "OpenAccount"),
         ("{\"type\":5}", "no_command_type", "\"type\""),
         ("{\"type\":\"Deposit\"}", "unknown_command", "DepositMoney"),
         ("{\"type\":\"DepositMoney\"}", "bad_field", "missing field `amount`"),
         ("{\"type\":\"DepositMoney\",\"amount\":\"5\"}", "bad_field", "DepositMoney.amount"),
-        ("{\"type\":\"DepositMoney\",\"amount\":1.5}", "bad_field", "line 1, column"),
-        ("{\"type\":\"DepositMoney\",\"amount\":1e40}", "bad_field", "amount"),
+        ("{\"type\":\"DepositMoney\",\"amount\":null}", "bad_field", "expected i64"),
+        ("{\"type\":\"DepositMoney\",\"amount\":5,\"to\":1}", "bad_field", "unknown field `to`"),
         ("{\"type\":\"OpenAccount\",\"owner\":null}", "bad_field", "expected a string"),
     ] {
         let request = app.request(Method::POST, ANN).header("content-type", "application/json");
@@ -31,12 +36,49 @@ async fn a_body_that_is_no_command_says_where_and_what_was_expected() {
     }
 }
 
+/// What does not fit is refused where it is read; what fits, by the account.
+#[tokio::test]
+async fn an_amount_that_is_none_says_what_it_is_and_moves_nothing() {
+    let app = TestApp::spawn().await;
+    app.open_account("ann", "Ann").await.ok();
+    let deposit = |amount: &str| {
+        let request = app.request(Method::POST, ANN).header("content-type", "application/json");
+        app.ask(request.body(format!("{{\"type\":\"DepositMoney\",\"amount\":{amount}}}")))
+    };
+    for (amount, said) in [
+        ("1.5", "DepositMoney.amount: invalid type: floating point `1.5`, expected i64"),
+        ("-0", "DepositMoney.amount: invalid type: floating point `-0.0`, expected i64"),
+        ("5e0", "DepositMoney.amount: invalid type: floating point `5.0`, expected i64"),
+        ("9223372036854775808", "`9223372036854775808`, expected i64"),
+        ("18446744073709551616", "expected i64"),
+        ("1e40", "expected i64"),
+        ("1e400", "DepositMoney.amount: number out of range (line 1, column"),
+    ] {
+        let detail = deposit(amount).await.problem(400, "bad_field");
+        assert!(detail.contains(said), "{amount}: {detail}");
+    }
+    for (amount, code, said) in [
+        ("0", "amount_not_positive", "at least 1, is 0"),
+        ("-5", "amount_not_positive", "at least 1, is -5"),
+        ("9007199254740992", "balance_overflow", "9007199254740991"),
+        ("9223372036854775807", "balance_overflow", "9007199254740991"),
+        ("-9223372036854775808", "amount_not_positive", "-9223372036854775808"),
+    ] {
+        let detail = deposit(amount).await.problem(422, code);
+        assert!(detail.contains(said), "{amount}: {detail}");
+    }
+    let whole = deposit("9007199254740991").await.ok();
+    assert_eq!(whole.json()["version"], 2, "nothing else was done");
+    let more = deposit("1").await.problem(422, "balance_overflow");
+    assert!(more.contains("9007199254740991"), "{more}");
+}
+
 #[tokio::test]
 async fn a_list_is_no_command_whatever_is_in_it() {
     let app = TestApp::spawn().await;
     app.command("message", "m", &json!({"type": "ProduceMessage", "text": "x"})).await.ok();
     let answer = app.command("message", "m", &json!(["ConsumeMessage"])).await;
-    assert_eq!(answer.status, 400, "{answer:?}");
+    answer.problem(400, "not_an_object");
 }
 
 #[tokio::test]
@@ -83,6 +125,10 @@ async fn a_body_of_another_type_is_a_415_that_says_which_is_right() {
     let form = app.request(Method::POST, ANN).header("content-type", "text/csv").body("{}");
     let detail = app.ask(form).await.problem(415, "unsupported_media_type");
     assert!(detail.contains("text/csv"), "{detail}");
+    let open = app.post(ANN, &json!({"type": "OpenAccount", "owner": "Ann"}));
+    let packed = app.ask(open.header("content-encoding", "gzip")).await;
+    let detail = packed.problem(415, "unsupported_media_type");
+    assert!(detail.contains("Content-Encoding"), "{detail}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::app::TestApp;
+use crate::support::writers::PATIENCE;
 
 #[tokio::test]
 async fn a_request_keeps_its_name_or_gets_one() {
@@ -81,13 +82,48 @@ async fn an_idle_connection_does_not_hold_the_service() {
     })
     .await;
     let mut idle = TcpStream::connect(app.address).await.expect("connected");
-    idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    idle.write_all(WHOLE.as_bytes()).await.expect("sent");
     let mut answer = [0; 15];
     idle.read_exact(&mut answer).await.expect("answered");
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
     app.stop().await.expect("an end in time");
 }
 
+/// Whatever a connection began with, it is closed when no request comes of it.
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let app = TestApp::spawn_with(|config| {
+        config.http.idle_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let begins = ["", "P", "PRI * HTTP/2.0\r\n", "GET /health/live HTTP/1.1\r\nHo", "\r\n", WHOLE];
+    for begin in begins {
+        let mut idle = TcpStream::connect(app.address).await.expect("connected");
+        idle.write_all(begin.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, idle.read_to_end(&mut answer)).await;
+        ended.unwrap_or_else(|_| panic!("{begin:?} holds a connection")).expect("an end");
+        let is_answer = answer.starts_with(b"HTTP/1.1 200 OK");
+        assert_eq!(is_answer, begin == WHOLE, "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_no_idle_connection() {
+    let app = TestApp::spawn_with(|config| {
+        config.http.idle_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let mut under_way = under_way(&app).await;
+    let mut idle = TcpStream::connect(app.address).await.expect("connected");
+    assert_eq!(idle.read(&mut [0]).await.expect("an end"), 0, "the later one is closed");
+    under_way.write_all(OPEN.as_bytes()).await.expect("sent");
+    let mut answer = [0; 15];
+    under_way.read_exact(&mut answer).await.expect("answered");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+}
+
+const WHOLE: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
 const OPEN: &str = r#"{"type":"OpenAccount","owner":"Ann"}"#;
 
 /// A command whose body the service waits for.

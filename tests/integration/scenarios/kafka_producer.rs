@@ -5,16 +5,21 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use retell::Offset;
 use retell::adapters::kafka::KafkaLog;
+use retell::config::KafkaAddress;
 use retell::ports::{AppendError, Appender, EventLog, Report, SendNumber};
 
 use crate::support::log::{P0, P1, append, append_one, in_time, record, settle};
 use crate::support::log_config;
 
+fn address(cluster: &MockCluster<'static, DefaultProducerContext>) -> KafkaAddress {
+    KafkaAddress { brokers: cluster.bootstrap_servers(), topic: "mocked".to_owned() }
+}
+
 fn mock() -> (MockCluster<'static, DefaultProducerContext>, KafkaLog) {
     let cluster = MockCluster::new(1).expect("a mock of a broker");
     cluster.create_topic("mocked", 2, 1).expect("a topic");
-    let url = format!("kafka://{}/mocked", cluster.bootstrap_servers());
-    let log = KafkaLog::connect(&url, &log_config(2)).expect("the settings are right");
+    let log =
+        KafkaLog::connect(&address(&cluster), &log_config(2)).expect("the settings are right");
     (cluster, log)
 }
 
@@ -75,8 +80,8 @@ async fn a_producer_that_the_brokers_refuse_gives_no_appender_but_the_reason() {
         RDKafkaApiKey::InitProducerId,
         &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED],
     );
-    let url = format!("kafka://{}/mocked", cluster.bootstrap_servers());
-    let log = KafkaLog::connect(&url, &log_config(2)).expect("the settings are right");
+    let log =
+        KafkaLog::connect(&address(&cluster), &log_config(2)).expect("the settings are right");
     let error = log.appender(P0).await.err().expect("the brokers refuse the producer");
     assert!(error.is_retryable(), "{error}");
     assert!(error.to_string().contains("authorization failed"), "{error}");

@@ -1,8 +1,5 @@
 //! Others who write to the topic: nothing that they write stops a reader.
 
-use std::time::Duration;
-
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use retell::Offset;
 use retell::log::{Chain, Flaw, Stamp, Term};
 use retell::ports::{EventLog, LogRecord};
@@ -11,31 +8,8 @@ use crate::support::forge::{Forged, Header, forge};
 use crate::support::log::{
     BYTES_MAX, P0, RECORDS_MAX, append_one, in_time, read_records, read_to_end, record, values,
 };
+use crate::support::stranger::{drop_apart, end_transaction, transaction};
 use crate::support::{kafka, log_config};
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A producer in the middle of a transaction, with one record written.
-async fn transaction(brokers: &str, topic: &str, value: &'static str) -> BaseProducer {
-    let mut config = kafka::stranger(brokers);
-    config.set("transactional.id", format!("{topic}-stranger"));
-    let topic = topic.to_owned();
-    let written = tokio::task::spawn_blocking(move || {
-        let producer: BaseProducer = config.create().expect("a producer");
-        producer.init_transactions(PATIENCE).expect("transactions");
-        producer.begin_transaction().expect("a transaction");
-        let record = BaseRecord::<(), _>::to(&topic).partition(0).payload(value);
-        producer.send(record).map_err(|(error, _)| error).expect("a place in the queue");
-        producer.flush(PATIENCE).expect("the record is written");
-        producer
-    });
-    written.await.expect("a producer")
-}
-
-/// A producer waits when it is dropped.
-async fn drop_apart(producer: BaseProducer) {
-    tokio::task::spawn_blocking(move || drop(producer)).await.expect("it is dropped");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_hangs_holds_no_reader_back() {
@@ -63,15 +37,7 @@ async fn the_end_is_reached_behind_records_that_no_reader_gets() {
         let mut early = log.reader(P0, Offset(0)).await.expect("a reader");
         assert_eq!(read_to_end(&mut *early).await, []);
         let producer = transaction(&brokers, log.name(), "strange").await;
-        let ended = tokio::task::spawn_blocking(move || {
-            let ended = if commit {
-                producer.commit_transaction(PATIENCE)
-            } else {
-                producer.abort_transaction(PATIENCE)
-            };
-            ended.expect("the transaction ends");
-        });
-        ended.await.expect("the transaction ends");
+        end_transaction(producer, commit).await;
         // The record at 0, and the mark that ended the transaction at 1.
         in_time("the mark", async { while log.end(P0).await.expect("an end") < Offset(2) {} })
             .await;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use retell::adapters::kafka::KafkaLog;
+use retell::config::KafkaAddress;
 use retell::events::Commit;
 use retell::log::{Mark, Tracker};
 use retell::ports::EventLog;
@@ -127,8 +128,8 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_command() {
 
 /// The events of each aggregate, by their ids, from the records that count.
 async fn counting(brokers: &str, topic: &str) -> BTreeMap<String, Vec<String>> {
-    let log =
-        KafkaLog::connect(&format!("kafka://{brokers}/{topic}"), &log_config(4)).expect("log");
+    let address = KafkaAddress { brokers: brokers.to_owned(), topic: topic.to_owned() };
+    let log = KafkaLog::connect(&address, &log_config(4)).expect("log");
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for partition in log.partitions().iter() {
         let mut reader = log.reader(partition, retell::Offset(0)).await.expect("reader");
@@ -228,6 +229,41 @@ async fn a_redis_that_evicts_is_refused() {
     let (status, said) = service.ended().await;
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("maxmemory-policy") && said.contains("noeviction"), "{said}");
+}
+
+/// What an evicting Redis does not have may have been there: it is not read until it is mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_begins_to_evict_is_not_read_until_it_is_set_back() {
+    let redis = RedisServer::start(&[]);
+    let service = Process::start(&shared_brokers(), redis.url()).await;
+    let service = service.restarted_with("RETELL_VIEWS__CHECK_INTERVAL_MS", "50").ready().await;
+    let done = service.open("ann", "Ann").await.ok();
+    service.view("ann", done.header("retell-position")).await;
+    let mut connection = connection(redis.url()).await;
+    let mut set_policy = async |policy: &str| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("maxmemory-policy").arg(policy);
+        let () = set.query_async(&mut connection).await.expect("set");
+    };
+    set_policy("allkeys-lru").await;
+    let path = "/projections/accounts/ann";
+    let refused = service.eventually(path, |answer| answer.status == 503).await;
+    refused.problem(503, "views_refused");
+    assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    let not_ready = service.get("/health/ready").await.expect("an answer");
+    not_ready.problem(503, "not_ready");
+    let reason = &not_ready.json()["reasons"][0];
+    assert_eq!(reason["code"], "views_refused");
+    let detail = reason["detail"].as_str().expect("text");
+    assert!(detail.contains("maxmemory-policy is \"allkeys-lru\""), "{detail}");
+    assert!(detail.contains("CONFIG SET maxmemory-policy noeviction"), "{detail}");
+    let done = service.deposit("ann", 5).await.ok();
+    set_policy("noeviction").await;
+    let view = service.view("ann", done.header("retell-position")).await;
+    assert_eq!(view["balance"], 5);
+    service.wait_ready().await;
+    let said = service.said().matches("waiting for the view store").count();
+    assert_eq!(said, 1, "what lasts is said once:\n{}", service.said());
 }
 
 /// R5: the views of another log under the same keys are never believed.

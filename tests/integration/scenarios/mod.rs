@@ -3,6 +3,9 @@
 mod command_line;
 mod copy_file;
 mod copy_log;
+mod cqrs_framework;
+mod event_mistakes;
+mod evolution;
 mod http_admin;
 mod http_commands;
 mod http_input;
@@ -13,6 +16,7 @@ mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
 mod live;
+mod live_strangers;
 mod process;
 mod read_loop;
 mod write_loop;

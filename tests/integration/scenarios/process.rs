@@ -46,12 +46,18 @@ async fn a_busy_port_names_the_setting_and_touches_nothing() {
 
 #[tokio::test]
 async fn wrong_settings_are_wrong_usage_and_told_all_at_once() {
-    let settings = [("RETELL_HTTP__LISTEM", "x"), ("RETELL_LOG__PARTITIONS", "many")];
+    let settings = [
+        ("RETELL_HTTP__LISTEM", "x"),
+        ("RETELL_LOG__PARTITIONS", "many"),
+        ("RETELL_LOG__KAFKA__PROPERTIES__ACKS", "0"),
+    ];
     for arguments in [&[][..], &["serve"], &["config"], &["status"], &["topic", "check"]] {
         let ended = retell_with(arguments, &settings, "").await;
         assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
         let told = ended.stderr;
         assert!(told.contains("listem") && told.contains("log.partitions"), "{told}");
+        let acks = "RETELL_LOG__KAFKA__PROPERTIES__ACKS: log.kafka.properties.acks: records must";
+        assert!(told.contains(acks), "{told}");
     }
 }
 

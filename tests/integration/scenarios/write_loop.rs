@@ -178,6 +178,22 @@ async fn a_forged_claim_is_answered_by_a_claim() {
     writers.stop().await;
 }
 
+/// A claim of a newer format is a newer binary's: it rules, and is not answered by a claim.
+#[tokio::test]
+async fn a_claim_of_a_newer_format_is_a_newer_binarys() {
+    let (log, writers) = one().await;
+    writers.open("ann").await;
+    forge(&log, None, Stamp::Claim { term: Term(2) }, r#"{"v":2,"by":"another shape"}"#).await;
+    let answer = writers.deposit("ann", 5).await;
+    let Err(CommandError::Failed(Failure::NoOwner { detail, .. })) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(detail.contains("a newer binary"), "{detail}");
+    let end = log.end(Partition(0)).await.expect("end");
+    assert_eq!(end.0, 4, "two claims, one commit, and the deposit that does not count");
+    writers.stop().await;
+}
+
 #[tokio::test]
 async fn a_log_of_other_partitions_is_refused() {
     let log = log(2);

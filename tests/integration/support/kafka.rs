@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use retell::adapters::SystemClock;
 use retell::adapters::kafka::KafkaLog;
-use retell::config::LogConfig;
+use retell::config::{KafkaAddress, LogConfig};
 use retell::ports::{EventLog, Ids};
 use tempfile::TempDir;
 
@@ -18,10 +18,10 @@ pub(crate) fn shared_brokers() -> String {
         .expect("RETELL_TEST_KAFKA names the brokers for tests; `make test` starts one and sets it")
 }
 
-/// The URL of a topic that no other test uses.
-pub(crate) fn new_topic(brokers: &str) -> String {
+/// A topic that no other test uses.
+pub(crate) fn new_topic(brokers: &str) -> KafkaAddress {
     let ids = Ids::new(Arc::new(SystemClock));
-    format!("kafka://{brokers}/test-{}", ids.next())
+    KafkaAddress { brokers: brokers.to_owned(), topic: format!("test-{}", ids.next()) }
 }
 
 /// A new log on these brokers.

@@ -67,7 +67,7 @@ pub(crate) async fn append_one(appender: &mut dyn Appender, record: NewRecord<'_
         in_time("a report", appender.settled(&mut reports)).await;
     }
     match reports[..] {
-        [Report::Landed { first, count: 1, offset }] if first == send => offset,
+        [Report::Landed { first, count: 1, offset, .. }] if first == send => offset,
         _ => panic!("{send:?} has not landed: {reports:?}"),
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn outcomes(reports: &[Report]) -> Vec<(SendNumber, Option<Offset>)> 
     let mut outcomes = Vec::new();
     for report in reports {
         match *report {
-            Report::Landed { first, count, offset } => {
+            Report::Landed { first, count, offset, .. } => {
                 let each = |at| (SendNumber(first.0 + at), Some(offset.plus(at)));
                 outcomes.extend((0..count).map(each));
             }

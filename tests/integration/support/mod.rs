@@ -9,10 +9,12 @@ pub(crate) mod forge;
 pub(crate) mod kafka;
 pub(crate) mod log;
 pub(crate) mod outage;
+pub(crate) mod parcel;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
+pub(crate) mod stranger;
 pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};

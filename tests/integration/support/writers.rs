@@ -7,7 +7,7 @@ use retell::adapters::SystemClock;
 use retell::commands::{Account, AccountCommand, AccountError};
 use retell::config::{Config, WriteConfig};
 use retell::gate::{Gate, GateState};
-use retell::log::Partitions;
+use retell::log::{Checks, Partitions};
 use retell::ports::{EventLog, Ids};
 use retell::shutdown::Shutdown;
 use retell::write::{
@@ -65,7 +65,16 @@ impl Writers {
         let identity =
             Identity { node: node.to_owned(), instance: ids.next(), address: String::new() };
         let request_timeout = Duration::from_secs(10);
-        let parts = WriteParts { log, gate, kinds: all, ids, identity, config, request_timeout };
+        let parts = WriteParts {
+            log,
+            gate,
+            kinds: all,
+            ids,
+            identity,
+            config,
+            request_timeout,
+            checks: Checks::default(),
+        };
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let commands = Commands::start(parts, &stop, &mut tasks);
         Self { commands, stop, tasks }

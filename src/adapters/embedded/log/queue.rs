@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use crate::contract::{Offset, Partition};
+use crate::contract::{Offset, Partition, Time};
 use crate::ports::{AppendError, Report, SendNumber};
 
 /// What waits to be written. Each appender's share is bounded, and so is the whole.
@@ -127,18 +127,11 @@ impl Pending {
     }
 
     /// Reports it landed, without waking the appender.
-    pub(super) fn land(&mut self, offset: Offset) {
+    pub(super) fn land(&mut self, offset: Offset, time: Time) {
         self.is_reported = true;
         let mut state = self.appender.lock();
         state.bytes -= self.len;
-        match state.reports.last_mut() {
-            Some(Report::Landed { first, count, offset: of_first })
-                if first.0 + *count == self.send.0 && of_first.plus(*count) == offset =>
-            {
-                *count += 1;
-            }
-            _ => state.reports.push(Report::Landed { first: self.send, count: 1, offset }),
-        }
+        Report::add_landed(&mut state.reports, self.send, offset, time);
     }
 
     /// Wakes the appender.

@@ -91,7 +91,7 @@ impl Store {
         let (database, partitions) = (self.database.clone(), self.partitions.clone());
         move |writes| {
             let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
-            for Write { partition, offset, stored } in writes {
+            for Write { partition, offset, stored, .. } in writes {
                 let keyspace = &partitions[partition.0 as usize].keyspace;
                 batch.insert(keyspace, offset.0.to_be_bytes(), stored);
             }

@@ -178,9 +178,15 @@ async fn two_appenders_of_one_partition_are_told_their_own_offsets() {
         while reports.iter().map(landed_len).sum::<u64>() < 10 {
             appender.settled(&mut reports).await;
         }
-        let landed =
-            |n| Report::Landed { first: SendNumber(n), count: 1, offset: Offset(2 * n + first) };
-        assert_eq!(reports, (0..10).map(landed).collect::<Vec<_>>());
+        let place = |report: &Report| match *report {
+            Report::Landed { first, count, offset, .. } => (first, count, offset),
+            ref other => panic!("{other:?}"),
+        };
+        let landed = |n| (SendNumber(n), 1, Offset(2 * n + first));
+        assert_eq!(
+            reports.iter().map(place).collect::<Vec<_>>(),
+            (0..10).map(landed).collect::<Vec<_>>()
+        );
     }
     (0..).zip(&read_all(&log, P0, 9).await).for_each(|(n, record)| assert_is(record, n));
 }

@@ -18,6 +18,7 @@ use super::tail::Tail;
 pub(super) struct Write {
     pub(super) partition: Partition,
     pub(super) offset: Offset,
+    pub(super) time: Time,
     pub(super) stored: Bytes,
 }
 
@@ -62,7 +63,7 @@ where
                 continue;
             }
             let writes = self.place(&mut batch, &mut landed);
-            let offsets: Vec<_> = writes.iter().map(|write| write.offset).collect();
+            let places: Vec<_> = writes.iter().map(|write| (write.offset, write.time)).collect();
             if let Err(error) = (self.commit)(writes) {
                 tracing::error!(%error, records = batch.len(), "cannot write to the log's disk");
                 queue.0.fail(&format!("a write to its disk failed ({error}); mend it and restart"));
@@ -73,7 +74,7 @@ where
                     tail.grow(records);
                 }
             }
-            report(&mut batch, &offsets);
+            report(&mut batch, &places);
         }
     }
 
@@ -87,7 +88,7 @@ where
             record::set_time(&mut pending.encoded, self.times[at]);
             let stored = Bytes::from(std::mem::take(&mut pending.encoded));
             landed[at].push(record::decode(offset, &stored).expect("it was just encoded"));
-            Write { partition: pending.partition, offset, stored }
+            Write { partition: pending.partition, offset, time: self.times[at], stored }
         };
         batch.iter_mut().map(place).collect()
     }
@@ -100,9 +101,9 @@ impl Drop for FailOnExit {
 }
 
 /// Reports a batch landed and wakes each appender once, or seldom more often.
-fn report(batch: &mut Vec<Pending>, offsets: &[Offset]) {
-    for (pending, &offset) in batch.iter_mut().zip(offsets) {
-        pending.land(offset);
+fn report(batch: &mut Vec<Pending>, places: &[(Offset, Time)]) {
+    for (pending, &(offset, time)) in batch.iter_mut().zip(places) {
+        pending.land(offset, time);
     }
     for (at, pending) in batch.iter().enumerate() {
         if batch.get(at + 1).is_none_or(|next| !pending.is_of_same_appender(next)) {
@@ -124,6 +125,7 @@ mod tests {
     use crate::ports::{AppendError, NewRecord, Report, SendNumber};
 
     const P0: Partition = Partition(0);
+    const NOW: Time = Time::from_millis(9_999_999_999_999);
 
     /// A queue, a tail, an appender's share, and a thread whose commits the test decides.
     struct Rig {
@@ -148,7 +150,8 @@ mod tests {
                 begin.send(writes.len()).expect("the test listens");
                 ended.recv().expect("the test decides or ends: a panic then")
             };
-            let (clock, times) = (Arc::new(SystemClock), vec![Time::default()]);
+            // In the far future: the log's time never goes back, so every record has this one.
+            let (clock, times) = (Arc::new(SystemClock), vec![NOW]);
             let shared = (Arc::clone(&queue), Arc::clone(&tails));
             let writer = Writer::new(shared.0, shared.1, clock, times, commit);
             let thread = thread::spawn(move || writer.run());
@@ -177,7 +180,8 @@ mod tests {
     }
 
     fn landed(first: u64, count: u64) -> Report {
-        Report::Landed { first: SendNumber(first), count, offset: Offset(first) }
+        let time = NOW;
+        Report::Landed { first: SendNumber(first), count, offset: Offset(first), time }
     }
 
     fn failed(send: u64) -> Report {

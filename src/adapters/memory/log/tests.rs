@@ -54,7 +54,7 @@ async fn what_is_appended_is_read_back_with_its_time() {
 
 #[tokio::test]
 async fn two_appenders_get_reports_of_their_own_offsets() {
-    let (log, _) = log();
+    let (log, clock) = log();
     let (mut one, mut two) = (appender(&log).await, appender(&log).await);
     for by_one in [true, false, true, true] {
         let appender = if by_one { &mut one } else { &mut two };
@@ -64,6 +64,7 @@ async fn two_appenders_get_reports_of_their_own_offsets() {
         first: SendNumber(first),
         count,
         offset: Offset(offset),
+        time: clock.now(),
     };
     assert_eq!(reports(&mut one).await, [landed(0, 1, 0), landed(1, 2, 2)]);
     assert_eq!(reports(&mut two).await, [landed(0, 1, 1)]);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::contract::Time;
 use crate::ports::{Change, Dropped, RangeQuery, SpaceState};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Contents {
     pub(super) state: SpaceState,
     values: BTreeMap<String, Value>,
@@ -16,12 +16,13 @@ pub(super) struct Contents {
     expiring: BTreeSet<(Time, Kind, String)>,
 }
 
+#[derive(Clone)]
 struct Value {
     bytes: Bytes,
     expires_at: Option<Time>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Map {
     fields: BTreeMap<String, Bytes>,
     expires_at: Option<Time>,

@@ -1,0 +1,35 @@
+//! The checks that keep the laws, each of which a test can leave out.
+//!
+//! The simulation must be able to find what goes wrong without a check; otherwise nobody knows
+//! whether it would find anything. Everybody else has all of them.
+
+/// Which checks are made. All, unless a test says otherwise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checks {
+    /// A commit counts only with the next number of its term: a producer may lose one record and
+    /// deliver the next.
+    pub chain: bool,
+    /// A report proves a commit only at the expected offset; at any other the log is read.
+    pub gap: bool,
+    /// What an ended term left undecided is decided by the next claim, not by the log's end.
+    pub claim_before_deciding: bool,
+    /// A writer owns a term only if the claim that counts is its own latest attempt.
+    pub claim_id: bool,
+    /// Whoever finds a space at another checkpoint than the one it left does not go on there.
+    pub checkpoint: bool,
+    /// A checkpoint is used only on the log that it was taken on.
+    pub log_id: bool,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            chain: true,
+            gap: true,
+            claim_before_deciding: true,
+            claim_id: true,
+            checkpoint: true,
+            log_id: true,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What makes an answer right: each law that can be checked when a caller gets one.
+
+use std::time::Duration;
+
+use retell::read::{Found, QueryError};
+use retell::write::{CommandError, Done, Failure};
+use retell::{Position, Positions};
+
+use super::calls::{Answer, Call, Inner};
+use super::counter::Tally;
+use super::node::REQUEST_TIMEOUT;
+
+/// How much later than its deadline an answer may come.
+const GRACE: Duration = Duration::from_millis(5);
+
+impl Inner {
+    pub(super) fn judge(&self, call: &Call, answer: &Answer) {
+        let Call { node, counter, command, id, begun } = call;
+        let (outcome, text) = outcome_of(answer);
+        self.world.count(outcome);
+        self.world.note(format_args!("{node} answers {command:?} on {counter} ({id}): {text}"));
+        if begun.elapsed() > REQUEST_TIMEOUT + GRACE {
+            self.world.violate("L8 an answer came after its deadline");
+        }
+        let broken = match answer {
+            Ok(done) if done.events.is_empty() => {
+                self.is_current(call, done.version.0, None).then_some(()).ok_or("L6")
+            }
+            Ok(done) => self.is_there(call, done).then_some(()).ok_or("L1"),
+            Err(CommandError::Refused { error, .. }) => {
+                let (version, level) = error.decided_on();
+                self.is_current(call, version, Some(level)).then_some(()).ok_or("L6")
+            }
+            Err(CommandError::Failed(failure)) => is_expected(failure).then_some(()).ok_or("L7"),
+            Err(_) => Err("L7"),
+        };
+        if let Err(law) = broken {
+            self.world.violate(&format!("{law} {command:?} on {counter} ({id}): {text}"));
+        }
+        let unknown = matches!(answer, Err(CommandError::Failed(Failure::OutcomeUnknown)));
+        let has_events = answer.as_ref().is_ok_and(|done| !done.events.is_empty());
+        if let Ok(done) = answer {
+            let mut acknowledged = self.acknowledged.lock().expect("no panic while it is held");
+            let latest = acknowledged.entry(counter.clone()).or_insert(done.position);
+            latest.offset = latest.offset.max(done.position.offset);
+        }
+        if !unknown && !has_events {
+            self.not_done.lock().expect("no panic while it is held").push(id.clone());
+            if self.world.truth().commit_of(id).is_some() {
+                self.world.violate(&format!("L3 {id} counts, though the answer is: {text}"));
+            }
+        }
+    }
+
+    /// L1: what is acknowledged is there, at its position, in its versions, with its events.
+    fn is_there(&self, call: &Call, done: &Done) -> bool {
+        let truth = self.world.truth();
+        let facts = truth.ledger(done.position.partition.0).facts(&call.counter);
+        let Ok(last) = usize::try_from(done.version.0) else { return false };
+        let Some(first) = last.checked_sub(done.events.len()) else { return false };
+        let Some(own) = facts.get(first..last) else { return false };
+        own.iter().zip(&done.events).all(|(fact, event)| {
+            fact.command_id == call.id
+                && fact.offset == done.position.offset.0
+                && fact.event_id == event.id.to_string()
+        })
+    }
+
+    /// L6: the version was the last one at some moment between call and answer.
+    fn is_current(&self, call: &Call, version: u64, level: Option<u64>) -> bool {
+        let partition = self.partitions.of(&format!("counter/{}", call.counter));
+        let truth = self.world.truth();
+        let reign = truth.ledger(partition.0).reign_of(&call.counter, version);
+        let Some((was, _, until)) = reign else { return false };
+        level.is_none_or(|level| level == was) && until.is_none_or(|until| until >= call.begun)
+    }
+
+    pub(super) fn judge_view(
+        &self,
+        counter: Option<&str>,
+        after: &Positions,
+        answer: &Result<Found, QueryError>,
+    ) {
+        let (view, positions) = match answer {
+            Ok(found) => (serde_json::from_slice::<Tally>(&found.view).ok(), &found.positions),
+            Err(QueryError::NotFound { positions }) => (None, positions),
+            Err(QueryError::PositionUnknown { .. }) => {
+                return self.world.violate("R3 a position that was acknowledged is unknown");
+            }
+            Err(_) => return,
+        };
+        let what = counter.unwrap_or("total");
+        let earlier = |wanted: Position| {
+            positions.get(wanted.partition).is_some_and(|offset| offset < wanted.offset)
+        };
+        if after.iter().any(earlier) {
+            self.world.violate(&format!("R3 {what} at {positions} answers {after}"));
+        }
+        let truth = self.world.truth();
+        let tally_at = |at: Position| match counter {
+            Some(counter) => truth.ledger(at.partition.0).tally(counter, at.offset.0 + 1),
+            None => Some(truth.total(at.partition.0, at.offset.0 + 1)),
+        };
+        let expected = positions.iter().filter_map(tally_at).reduce(|a, b| Tally {
+            events: a.events + b.events,
+            level: 0,
+            sum: a.sum + b.sum,
+        });
+        drop(truth);
+        let expected = expected.filter(|tally| tally.events > 0);
+        if view != expected {
+            let text = format!("R1 {what} at {positions} is {view:?}, the log says {expected:?}");
+            self.world.violate(&text);
+        }
+    }
+}
+
+/// Whether a failure is one that faults of a log can cause.
+const fn is_expected(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::QueueFull { .. }
+            | Failure::NoOwner { .. }
+            | Failure::LogUnavailable(_)
+            | Failure::ShuttingDown
+            | Failure::OutcomeUnknown
+    )
+}
+
+fn outcome_of(answer: &Answer) -> (&'static str, String) {
+    match answer {
+        Ok(done) => ("done", format!("version {} at {}", done.version, done.position)),
+        Err(error @ CommandError::Refused { .. }) => ("refused", error.to_string()),
+        Err(CommandError::Failed(Failure::OutcomeUnknown)) => ("unknown", "unknown".to_owned()),
+        Err(error) => ("not done", error.to_string()),
+    }
+}
