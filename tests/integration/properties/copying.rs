@@ -13,7 +13,10 @@ use retell::ports::EventLog;
 use retell::transfer::Report;
 
 use crate::support::breaking::{Breaking, Fault};
-use crate::support::copies::{Place, anything_written, counting, read, write, written};
+use crate::support::copies::{
+    Place, Written, anything_written, commits, counting, read, write, written,
+};
+use crate::support::log::{P0, P1};
 use crate::support::writers::partitions;
 
 proptest! {
@@ -81,6 +84,31 @@ proptest! {
         })?;
     }
 
+    /// The two may have any beginning in common, in any partition.
+    #[test]
+    fn a_copy_of_another_log_is_gone_on_with_only_if_it_is_a_beginning(
+        log in vec(few_commits(), 2),
+        other in vec(few_commits(), 2),
+    ) {
+        run(async {
+            let (source, other) = (written(&log).await, written(&other).await);
+            let target = empty(2);
+            place(&other).copy_to(&place(&target)).await.expect("copied");
+            let before = [read(&target, P0).await, read(&target, P1).await];
+            let copied = place(&source).copy_to(&place(&target)).await;
+            let (wanted, had) = (counting(&source).await, counting(&other).await);
+            if wanted.iter().zip(&had).all(|(wanted, had)| wanted.starts_with(had)) {
+                prop_assert!(copied.expect("it goes on").is_equal());
+                prop_assert_eq!(counting(&target).await, wanted);
+                return Ok(());
+            }
+            let refused = copied.expect_err("refused").to_string();
+            prop_assert!(refused.ends_with("; nothing was written"), "{refused}");
+            prop_assert_eq!([read(&target, P0).await, read(&target, P1).await], before);
+            Ok(())
+        })?;
+    }
+
     #[test]
     fn a_target_that_holds_anything_else_is_refused_and_not_touched(
         log in vec(anything_written(), 1..3),
@@ -109,6 +137,11 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// So few different ones that two lists often begin alike.
+fn few_commits() -> impl Strategy<Value = Vec<Written>> {
+    vec(prop::sample::select(vec!["1", "2"]).prop_map(str::to_owned), 0..4).prop_map(commits)
 }
 
 /// On a paused clock: waits cost nothing, and a silence is noticed at once.
