@@ -97,7 +97,7 @@ impl Target {
     /// The aggregate of this type with this id.
     #[must_use]
     pub fn new(aggregate_type: Name, id: &Key) -> Self {
-        Self(format!("{aggregate_type}/{id}").into())
+        Self([aggregate_type.as_str(), "/", id.as_str()].concat().into())
     }
 
     /// Reads the key of a record: `account/ann`.

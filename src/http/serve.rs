@@ -2,9 +2,11 @@
 //!
 //! When it returns, no connection of it is left.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -76,21 +78,31 @@ async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, idle:
     let mut connection = pin!(connection);
     // hyper's own limits begin only when the first bytes have said which HTTP it is.
     let mut first = pin!(tokio::time::timeout(idle, begun.notified()));
-    let (mut is_new, mut is_closing) = (true, false);
-    let ended = loop {
-        tokio::select! {
-            ended = connection.as_mut() => break ended,
-            () = shutdown.requested(), if !is_closing => {
-                connection.as_mut().graceful_shutdown();
-                is_closing = true;
-            }
-            began = first.as_mut(), if is_new => match began {
-                Ok(()) => is_new = false,
-                Err(_) => return,
+    let mut stop = pin!(shutdown.requested());
+    let (mut is_new, mut is_closing, mut is_told) = (true, false, false);
+    let ended = poll_fn(|context| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            return Poll::Ready(Some(ended));
+        }
+        if is_new && let Poll::Ready(began) = first.as_mut().poll(context) {
+            is_new = false;
+            if began.is_err() {
+                return Poll::Ready(None);
             }
         }
-    };
-    if let Err(error) = ended {
+        // All connections wait for this, so that it is asked once, to be woken, and when it is
+        // time; the task, and with it who is woken, stays the same.
+        if !is_closing && (!is_told || shutdown.is_requested()) {
+            is_told = true;
+            if stop.as_mut().poll(context).is_ready() {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+                return connection.as_mut().poll(context).map(Some);
+            }
+        }
+        Poll::Pending
+    });
+    if let Some(Err(error)) = ended.await {
         tracing::trace!(%error, "a connection broke");
     }
 }

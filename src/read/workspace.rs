@@ -14,7 +14,7 @@ use super::any_projection::{AnyProjection, Slot};
 
 /// The key of a view within its space.
 pub(super) fn doc_key(key: &str) -> String {
-    format!("doc:{key}")
+    ["doc:", key].concat()
 }
 
 struct Held {

@@ -1,5 +1,7 @@
 //! The names of Redis keys. All keys of a space share a hash tag, so they share a slot.
 
+use std::fmt::Write;
+
 use crate::ports::{Space, StoreError};
 
 /// The keys of one namespace.
@@ -14,6 +16,9 @@ pub(super) struct SpaceKeys {
     prefix: String,
 }
 
+/// Colons, the letter p, digits and the brace around a partition.
+const PARTITION_LEN: usize = 16;
+
 impl Keys {
     pub(super) fn new(namespace: &str) -> Result<Self, StoreError> {
         let is_taken = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}');
@@ -27,7 +32,15 @@ impl Keys {
     }
 
     pub(super) fn of(&self, space: &Space) -> SpaceKeys {
-        SpaceKeys { prefix: format!("{}{space}}}:", self.prefix) }
+        // Every read makes it: the texts are put together without the machinery of `format!`.
+        let Space { name, generation, partition } = space;
+        let len = self.prefix.len() + name.len() + generation.len() + PARTITION_LEN;
+        let mut prefix = String::with_capacity(len);
+        for part in [&*self.prefix, name, ":", generation, ":p"] {
+            prefix.push_str(part);
+        }
+        write!(prefix, "{partition}}}:").expect("a string takes everything");
+        SpaceKeys { prefix }
     }
 
     /// The hash of a projection's pointers.
