@@ -11,7 +11,7 @@ use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection
 use crate::events::event_flaws;
 use crate::gate::Gate;
 use crate::log::Checks;
-use crate::ports::{Clock, EventLog, Ids, ViewStore};
+use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
 use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
 use crate::shutdown::Shutdown;
@@ -130,7 +130,9 @@ impl AppBuilder {
         tasks.spawn(keeper.run(stop.clone()));
         let node = identity(&config, &ids);
         let started_at = ids.now();
+        let tails = Tails::new(log.partitions());
         let parts = WriteParts {
+            tails: tails.clone(),
             log: log.clone(),
             gate: log_gate.clone(),
             kinds,
@@ -142,6 +144,7 @@ impl AppBuilder {
         };
         let commands = Commands::start(parts, &stop, &mut tasks);
         let parts = ReadParts {
+            tails,
             log: log.clone(),
             store: store.clone(),
             log_gate: log_gate.clone(),

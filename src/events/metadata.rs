@@ -1,7 +1,7 @@
 //! What travels with a command into its record: its id, who sent it and what it belongs to.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -113,7 +113,12 @@ pub(crate) fn first_16_bytes_of_sha256(bytes: &[u8]) -> [u8; 16] {
 
 /// Two lower-case hex digits a byte.
 pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().try_for_each(|byte| {
+        f.write_char(digit(byte >> 4))?;
+        f.write_char(digit(byte & 15))
+    })
 }
 
 /// A generated id as we print it: a UUIDv7 in lower case.

@@ -75,7 +75,7 @@ async fn run(door: &Door, request: Request, command_id: CommandId) -> Result<Don
     headers::refuse_unsupported(&request.headers)?;
     body::expect_json(&request.headers)?;
     let metadata = headers::metadata(&request.headers)?;
-    let options = SendOptions { command_id: Some(command_id), metadata, timeout: None };
+    let options = SendOptions { command_id: Some(command_id), metadata, ..SendOptions::default() };
     door.commands.submit(&aggregate, &id, json, options).await.map_err(Problem::from)
 }
 
@@ -102,7 +102,9 @@ fn answer(done: &Done) -> Response {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Refused { refusal, .. } => Self::Refused(refusal),
+            CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal } => {
+                Self::Refused(refusal)
+            }
             CommandError::Failed(failure) => Self::Command(failure),
         }
     }

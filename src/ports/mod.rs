@@ -23,6 +23,6 @@ pub use event_log::{
     SendNumber,
 };
 pub use space::{Space, SpaceState};
-pub use tail::{Tail, Tailed};
+pub use tail::{Tail, Tailed, Tails};
 pub use view_store::{Commit, Dropped, Pointer, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

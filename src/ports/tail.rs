@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::contract::Offset;
+use crate::contract::{Offset, Partition};
+use crate::log::Partitions;
 
 use super::LogRecord;
 
@@ -44,6 +45,10 @@ struct Held {
     bytes: usize,
 }
 
+/// The tails of all partitions of a log.
+#[derive(Clone, Debug, Default)]
+pub struct Tails(Vec<Tail>);
+
 /// What a tail has for its reader.
 #[derive(Debug)]
 pub enum Tailed {
@@ -53,6 +58,20 @@ pub enum Tailed {
     Nothing,
     /// The reader must look in the log: no writer is at work, or it is elsewhere.
     Elsewhere,
+}
+
+impl Tails {
+    /// One tail for each partition.
+    #[must_use]
+    pub fn new(partitions: Partitions) -> Self {
+        Self(partitions.iter().map(|_| Tail::default()).collect())
+    }
+
+    /// The tail of a partition; one that nobody shares, for a partition without.
+    #[must_use]
+    pub fn of(&self, partition: Partition) -> Tail {
+        self.0.get(partition.0 as usize).cloned().unwrap_or_default()
+    }
 }
 
 impl Tail {
@@ -68,27 +87,19 @@ impl Tail {
         self.wake();
     }
 
-    /// Whether somebody reads.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.0.is_wanted.load(Ordering::Relaxed)
-    }
-
-    /// The writer has passed the records before `next`, and none of them is of interest here.
-    pub fn skip_to(&self, next: Offset) {
+    /// The writer has passed the record at this offset, and all before it. `record` makes it,
+    /// if somebody reads.
+    pub fn pass(&self, offset: Offset, record: impl FnOnce() -> LogRecord) {
         let mut held = self.held();
-        if held.next < next {
-            *held = Held { is_live: held.is_live, first: next, next, ..Held::default() };
-        }
-    }
-
-    /// The writer has passed this record, and all before it.
-    pub fn push(&self, record: LogRecord) {
-        let mut held = self.held();
-        if record.offset < held.next {
+        if !held.is_live || offset < held.next {
             return;
         }
-        held.next = record.offset.next();
+        held.next = offset.next();
+        if !self.0.is_wanted.load(Ordering::Relaxed) {
+            held.first = held.next;
+            return;
+        }
+        let record = record();
         held.bytes += len(&record);
         held.records.push_back(record);
         while held.records.len() > LEN_MAX || held.bytes > BYTES_MAX {
@@ -96,7 +107,7 @@ impl Tail {
         }
     }
 
-    /// Wakes the reader: after records were pushed.
+    /// Wakes the reader: after records were passed.
     pub fn wake(&self) {
         self.0.changed.notify_one();
     }
@@ -180,8 +191,13 @@ mod tests {
     fn tail(from: u64, offsets: &[u64]) -> Tail {
         let tail = Tail::default();
         tail.begin(Offset(from));
-        offsets.iter().for_each(|&offset| tail.push(record(offset, 1)));
+        assert!(matches!(tail.take(Offset(from), 1), Tailed::Nothing));
+        offsets.iter().for_each(|&offset| pass(&tail, offset, 1));
         tail
+    }
+
+    fn pass(tail: &Tail, offset: u64, len: usize) {
+        tail.pass(Offset(offset), || record(offset, len));
     }
 
     #[test]
@@ -190,7 +206,7 @@ mod tests {
         assert_eq!(offsets(tail.take(Offset(6), 2)), [6, 8]);
         assert_eq!(offsets(tail.take(Offset(9), 2)), [9]);
         assert!(matches!(tail.take(Offset(10), 2), Tailed::Nothing));
-        tail.push(record(12, 1));
+        pass(&tail, 12, 1);
         assert_eq!(offsets(tail.take(Offset(10), 2)), [12]);
     }
 
@@ -213,7 +229,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_too_slow_must_look_in_the_log() {
         let tail = tail(0, &[]);
-        (0..20).for_each(|offset| tail.push(record(offset, 1 << 20)));
+        (0..20).for_each(|offset| pass(&tail, offset, 1 << 20));
         assert!(matches!(tail.take(Offset(0), 9), Tailed::Elsewhere));
         assert_eq!(offsets(tail.take(Offset(15), 9)), [15, 16, 17, 18, 19]);
     }
@@ -226,12 +242,11 @@ mod tests {
 
     #[test]
     fn nothing_is_held_for_nobody() {
-        let tail = tail(5, &[]);
-        assert!(!tail.is_wanted());
-        tail.skip_to(Offset(8));
+        let tail = Tail::default();
+        tail.begin(Offset(5));
+        tail.pass(Offset(7), || panic!("nobody reads"));
         assert!(matches!(tail.take(Offset(5), 9), Tailed::Elsewhere));
-        assert!(tail.is_wanted());
-        tail.push(record(8, 1));
+        pass(&tail, 8, 1);
         tail.leave();
         assert!(matches!(tail.take(Offset(8), 9), Tailed::Elsewhere));
         assert!(matches!(tail.take(Offset(9), 9), Tailed::Nothing));

@@ -1,4 +1,5 @@
-//! One reader per partition for all lanes at the head: each record is fetched once.
+//! One reader per partition for all lanes at the head: each record is fetched once, or not at all
+//! where a writer in this process has passed it just now.
 //!
 //! A lane that cannot keep up is let go; it catches up with a reader of its own and comes back.
 //! So no lane ever waits for another for longer than [`PATIENCE`].
@@ -10,11 +11,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::contract::{Offset, Partition};
-use crate::ports::{EventLog, LogReader, LogRecord};
+use crate::ports::{Chunk, EventLog, LogError, LogReader, LogRecord, Tail, Tailed};
 use crate::shutdown::Shutdown;
 
 /// Chunks that wait for a lane.
-const QUEUE_LEN: usize = 4;
+const QUEUE_LEN: usize = 16;
 
 /// How long a full lane is waited for before it is let go.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -34,6 +35,7 @@ pub(super) struct Feed(Arc<Inner>);
 
 struct Inner {
     log: Arc<dyn EventLog>,
+    tail: Tail,
     partition: Partition,
     records_max: usize,
     bytes_max: usize,
@@ -51,12 +53,13 @@ struct Lanes {
 impl Feed {
     pub(super) fn new(
         log: Arc<dyn EventLog>,
+        tail: Tail,
         partition: Partition,
         records_max: usize,
         bytes_max: usize,
     ) -> Self {
         let (lanes, joined) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { log, partition, records_max, bytes_max, lanes, joined }))
+        Self(Arc::new(Inner { log, tail, partition, records_max, bytes_max, lanes, joined }))
     }
 
     /// Joins, if the lane is where the feed is or before it: then it gets every record from
@@ -80,10 +83,8 @@ impl Feed {
         let feed = async {
             loop {
                 let from = self.wait_for_lane().await;
-                match self.0.log.reader(self.0.partition, from).await {
-                    Ok(mut reader) => self.feed(reader.as_mut()).await,
-                    Err(_) => tokio::time::sleep(RETRY_DELAY).await,
-                }
+                self.feed(from).await;
+                self.0.tail.leave();
             }
         };
         tokio::select! {
@@ -102,18 +103,21 @@ impl Feed {
         }
     }
 
-    /// Gives out what the reader gets, until nobody listens or the reader fails.
-    async fn feed(&self, reader: &mut dyn LogReader) {
+    /// Gives out the records from an offset on, until nobody listens or the log is another.
+    async fn feed(&self, mut from: Offset) {
+        let mut reader = None;
         loop {
-            let chunk = match reader.next(self.0.records_max, self.0.bytes_max).await {
+            let chunk = match self.next(from, &mut reader).await {
                 Ok(chunk) => chunk,
                 Err(error) if error.is_retryable() => {
+                    reader = None;
                     tokio::time::sleep(RETRY_DELAY).await;
                     continue;
                 }
                 Err(_) => return self.let_all_go(),
             };
             let last = chunk.records.last().map(|record| record.offset.next());
+            from = last.unwrap_or(from);
             let queues = self.lanes(|lanes| {
                 lanes.next = last.or(lanes.next);
                 lanes.queues.clone()
@@ -126,6 +130,39 @@ impl Feed {
             }
             if self.lanes(|lanes| lanes.queues.is_empty()) {
                 return self.let_all_go();
+            }
+        }
+    }
+
+    /// The next records: from the writer's tail if it has them, else from the log.
+    async fn next(
+        &self,
+        from: Offset,
+        reader: &mut Option<Box<dyn LogReader>>,
+    ) -> Result<Chunk, LogError> {
+        let Inner { log, tail, partition, records_max, bytes_max, .. } = &*self.0;
+        loop {
+            match tail.take(from, *records_max) {
+                Tailed::Records(records) => {
+                    *reader = None;
+                    return Ok(Chunk { records, at_end: true });
+                }
+                Tailed::Nothing => {
+                    *reader = None;
+                    tail.changed().await;
+                }
+                Tailed::Elsewhere => {
+                    let open = match reader.take() {
+                        Some(open) => open,
+                        None => log.reader(*partition, from).await?,
+                    };
+                    let open = reader.insert(open);
+                    tokio::select! {
+                        biased;
+                        chunk = open.next(*records_max, *bytes_max) => return chunk,
+                        () = tail.changed() => {}
+                    }
+                }
             }
         }
     }

@@ -66,7 +66,7 @@ impl Inlet {
                     return Ok(Some(Arc::new(Fed { records, at_end })));
                 }
                 From::Feed(queue) => match timeout(patience, queue.recv()).await {
-                    Ok(Some(fed)) => return Ok(Some(fed)),
+                    Ok(Some(fed)) => return Ok(Some(gather(fed, queue, self.records_max))),
                     Ok(None) => {
                         let reader = self.log.reader(self.partition, next).await?;
                         self.from = From::Own(reader);
@@ -76,4 +76,19 @@ impl Inlet {
             }
         }
     }
+}
+
+/// What has come meanwhile is taken together with it: the busier the log, the larger a commit.
+fn gather(first: Arc<Fed>, queue: &mut mpsc::Receiver<Arc<Fed>>, records_max: usize) -> Arc<Fed> {
+    if queue.is_empty() {
+        return first;
+    }
+    let mut all = Fed { records: first.records.clone(), at_end: first.at_end };
+    while all.records.len() < records_max
+        && let Ok(fed) = queue.try_recv()
+    {
+        all.records.extend_from_slice(&fed.records);
+        all.at_end = fed.at_end;
+    }
+    Arc::new(all)
 }

@@ -218,19 +218,32 @@ impl Views {
             }
         }
         let doc = [doc_key(key.as_str())];
-        let homes: Vec<Partition> = match home {
-            Some(partition) => vec![partition],
-            None => partitions.iter().collect(),
+        let Some(partition) = home else {
+            return self.look_everywhere(entry, live, &doc, after).await;
         };
-        let reads = homes.iter().map(|&partition| self.read(live, partition, &doc));
+        // Nearly every query: one read, nothing to gather.
+        let (checkpoint, value) = self.read(live, partition, &doc).await?;
+        Ok(match position(checkpoint, after, live, partition) {
+            Some(position) => Look::Answer(whole(entry, value, position.into())),
+            None => Look::NotYet(partition),
+        })
+    }
+
+    async fn look_everywhere(
+        &self,
+        entry: &Entry,
+        live: &Live,
+        doc: &[String],
+        after: &Positions,
+    ) -> Result<Look, QueryError> {
+        let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
+        let reads = homes.iter().map(|&partition| self.read(live, partition, doc));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
-            let wanted = after.get(partition);
-            let Some(checkpoint) = checkpoint.filter(|it| reaches(it, wanted, live, partition))
-            else {
+            let Some(position) = position(checkpoint, after, live, partition) else {
                 return Ok(Look::NotYet(partition));
             };
-            positions.add(Position { partition, offset: Offset(checkpoint.next.0 - 1) });
+            positions.add(position);
             parts.extend(value);
         }
         Ok(Look::Answer(whole(entry, parts, positions)))
@@ -320,18 +333,26 @@ fn has_passed(progress: &Progress, wanted: Option<Offset>) -> bool {
     wanted.is_none_or(|wanted| progress.next > wanted)
 }
 
-/// Whether a checkpoint is past what was asked for, and not from before the generation was live.
-fn reaches(
-    checkpoint: &Checkpoint,
-    wanted: Option<Offset>,
+/// The last record in a space, if it has come to what was asked for and is not from before the
+/// generation was live.
+fn position(
+    checkpoint: Option<Checkpoint>,
+    after: &Positions,
     live: &Live,
     partition: Partition,
-) -> bool {
-    let asked = wanted.is_none_or(|wanted| checkpoint.has_passed(wanted));
-    asked && checkpoint.next >= live.floor(partition)
+) -> Option<Position> {
+    let checkpoint = checkpoint?;
+    let asked = after.get(partition).is_none_or(|wanted| checkpoint.has_passed(wanted));
+    let passed = asked && checkpoint.next >= live.floor(partition);
+    passed.then(|| Position { partition, offset: Offset(checkpoint.next.0 - 1) })
 }
 
-fn whole(entry: &Entry, parts: Vec<Bytes>, positions: Positions) -> Result<Found, QueryError> {
+fn whole(
+    entry: &Entry,
+    parts: impl IntoIterator<Item = Bytes>,
+    positions: Positions,
+) -> Result<Found, QueryError> {
+    let parts: Vec<Bytes> = parts.into_iter().collect();
     if parts.is_empty() {
         return Err(QueryError::NotFound { positions });
     }

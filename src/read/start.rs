@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::config::{ReadConfig, ReplayConfig};
 use crate::gate::Gate;
 use crate::log::Checks;
-use crate::ports::{EventLog, Ids, ViewStore};
+use crate::ports::{EventLog, Ids, Tails, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::Projections;
@@ -41,6 +41,8 @@ pub struct ReadParts {
     pub read: ReadConfig,
     /// The settings of replays.
     pub replay: ReplayConfig,
+    /// The newest records, from the writers in this process.
+    pub tails: Tails,
     /// All, unless a test leaves one out.
     #[doc(hidden)]
     pub checks: Checks,
@@ -48,11 +50,21 @@ pub struct ReadParts {
 
 /// Starts everything; it runs until `shutdown`, in `tasks`.
 pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> (Views, Replays) {
-    let ReadParts { log, store, log_gate, store_gate, projections, ids, read, replay, checks } =
-        parts;
+    let ReadParts {
+        log,
+        store,
+        log_gate,
+        store_gate,
+        projections,
+        ids,
+        read,
+        replay,
+        tails,
+        checks,
+    } = parts;
     let partitions = log.partitions();
     let (records, bytes) = (read.chunk_records_max, read.chunk_bytes_max);
-    let feed = |partition| Feed::new(log.clone(), partition, records, bytes);
+    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, records, bytes);
     let feeds: Vec<Feed> = partitions.iter().map(feed).collect();
     for feed in &feeds {
         tasks.spawn(feed.clone().run(shutdown.clone()));

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::{BufMut, Bytes};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
@@ -20,6 +21,11 @@ use super::pending::Pending;
 use super::reign::{End, Reign};
 use super::ticket::Ticket;
 use super::writer::Writer;
+
+/// The bytes of many records.
+const BUFFER_LEN: usize = 64 * 1024;
+/// More than most records have.
+const RECORD_LEN: usize = 1_024;
 
 impl Writer {
     /// Decides again what the last term left undecided.
@@ -65,7 +71,7 @@ impl Writer {
             }
         };
         if let Some(expected) = ticket.order.expected
-            && expected != base.version
+            && !expected.is_met_by(base.version)
         {
             let failure = Failure::VersionDiffers { expected, current: base.version };
             self.unconfirmed.push(ticket, Err(failure.into()), reign.next_send);
@@ -148,17 +154,25 @@ impl Writer {
     ) -> Result<(), End> {
         let time = self.shared.ids.now().max(base.time);
         let done = self.done(&ticket, base, events, time);
-        self.buffer.clear();
-        encode(&mut self.buffer, &ticket, base, &done);
+        let (key, value) = self.encode(&ticket, base, &done);
         let stamp = Stamp::Commit { term: reign.term, chain: reign.next_chain };
-        let key = Some(ticket.target.as_str().as_bytes());
-        match reign.appender.append(NewRecord { key, stamp, value: &self.buffer }) {
+        match reign.appender.append(NewRecord { key: Some(&key), stamp, value: &value }) {
             Ok(send) => {
                 let after =
                     Snapshot { version: done.version, state: Some(state), offset: None, time };
                 self.aggregates.speculate(&ticket.target, after.clone());
                 let (term, chain, sent_at) = (reign.term, reign.next_chain, Instant::now());
-                self.in_flight.push(Pending { send, term, chain, sent_at, ticket, after, done });
+                self.in_flight.push(Pending {
+                    send,
+                    term,
+                    chain,
+                    sent_at,
+                    ticket,
+                    after,
+                    done,
+                    key,
+                    value,
+                });
                 reign.next_chain = chain.next();
                 reign.next_send = crate::ports::SendNumber(send.0 + 1);
             }
@@ -174,6 +188,18 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// The record's key and value. Many records share one allocation.
+    fn encode(&mut self, ticket: &Ticket, base: &Snapshot, done: &Done) -> (Bytes, Bytes) {
+        if self.buffer.capacity() < RECORD_LEN {
+            self.buffer.reserve(BUFFER_LEN);
+        }
+        let key = ticket.target.as_str().as_bytes();
+        self.buffer.extend_from_slice(key);
+        encode((&mut self.buffer).writer(), ticket, base, done);
+        let mut record = self.buffer.split().freeze();
+        (record.split_to(key.len()), record)
     }
 
     fn done(
@@ -193,6 +219,7 @@ impl Writer {
             command_id: ticket.command_id.clone(),
             time,
             events,
+            replayed: false,
         }
     }
 }
@@ -204,7 +231,7 @@ async fn within(limit: Duration, deciding: Deciding) -> Result<Verdict, Failure>
     }
 }
 
-fn encode(buffer: &mut Vec<u8>, ticket: &Ticket, base: &Snapshot, done: &Done) {
+fn encode(buffer: impl std::io::Write, ticket: &Ticket, base: &Snapshot, done: &Done) {
     let metadata = &ticket.metadata;
     let optional = |text: &'_ Option<String>| text.as_deref().map(str::to_owned).map(Into::into);
     let commit = Commit {

@@ -24,6 +24,8 @@ pub struct Done {
     pub time: Time,
     /// What happened, in order; may be empty.
     pub events: Vec<StoredEvent<'static>>,
+    /// Whether it was done before, under the same id, and this is the same answer again.
+    pub replayed: bool,
 }
 
 /// One event of an answer.

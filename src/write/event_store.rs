@@ -19,6 +19,7 @@ use crate::contract::{Aggregate, EventOf, Key, Version};
 
 use super::decided::{Decided, Look};
 use super::done::Done;
+use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::handle::{Commands, SendOptions};
 use super::kind::{AnyKind, State};
@@ -102,7 +103,9 @@ impl<A: Aggregate> LogEventStore<A> {
         let done = self.commands.hand_over(kind, id, order, options).await;
         done.map_err(|failed| match failed {
             CommandError::Failed(failure) => error(failure),
-            CommandError::Refused { refusal, .. } => error(Failure::Bug(refusal.detail)),
+            CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal } => {
+                error(Failure::Bug(refusal.detail))
+            }
         })
     }
 }
@@ -165,9 +168,9 @@ impl<A: Aggregate> EventStore<A> for LogEventStore<A> {
         let json = json.map_err(|error| AggregateError::UnexpectedError(Box::new(error)))?;
         let (command, fields) = envelopes::fields_of(metadata.clone());
         let events = Arc::new(events);
-        let mut order = Order::of(command, json.into(), Decided::<A>(events.clone()));
-        order.expected = Some(context.version);
-        let options = SendOptions { metadata: fields, ..SendOptions::default() };
+        let order = Order::of(command, json.into(), Decided::<A>(events.clone()));
+        let expected = Some(Expected::Version(context.version));
+        let options = SendOptions { metadata: fields, expected, ..SendOptions::default() };
         self.hand_over(&context.id, order, options).await?;
         let enveloped = events.iter().zip(1..).map(|(event, nth)| {
             let version = context.version.plus(nth);
@@ -204,12 +207,14 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         | Failure::CacheFull { .. }
         | Failure::NoOwner { .. }
         | Failure::LogUnavailable(_)
+        | Failure::InFlight
         | Failure::DecideTimeout(_)
         | Failure::ShuttingDown
         | Failure::OutcomeUnknown => AggregateError::DatabaseConnectionError(Box::new(failure)),
         Failure::UnknownAggregate(_)
         | Failure::BadId(_)
         | Failure::BadCommand(_)
+        | Failure::KeyReused
         | Failure::EventsTooLarge { .. }
         | Failure::Bug(_) => AggregateError::UnexpectedError(Box::new(failure)),
     }

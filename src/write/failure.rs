@@ -4,6 +4,7 @@ use std::any::Any;
 
 use crate::contract::{InvalidKey, Refusal, Version};
 
+use super::expected::Expected;
 use super::order::BadCommand;
 
 /// A domain's error whose type is not known here.
@@ -19,6 +20,11 @@ pub enum CommandError<E = AnyError> {
         refusal: Refusal,
         /// The aggregate's own error.
         error: E,
+    },
+    /// The domain refused it when it first came; this is the same answer again.
+    RefusedBefore {
+        /// What clients were told.
+        refusal: Refusal,
     },
     /// Something else was in the way.
     Failed(Failure),
@@ -38,13 +44,19 @@ pub enum Failure {
     #[error(transparent)]
     BadCommand(#[from] BadCommand),
     /// The aggregate has another version than was expected. Read it, and decide again.
-    #[error("version {expected} was expected, the aggregate has {current}")]
+    #[error("{expected} was expected, the aggregate has version {current}")]
     VersionDiffers {
         /// What the sender has seen.
-        expected: Version,
+        expected: Expected,
         /// What is.
         current: Version,
     },
+    /// The id was given to another command before. Do not retry under this id.
+    #[error("the Idempotency-Key was used for another command on this aggregate")]
+    KeyReused,
+    /// The command with this id is still under way. Ask again later, with the same id.
+    #[error("the command with this Idempotency-Key is still under way")]
+    InFlight,
     /// The events do not fit a record. Do not retry.
     #[error("the events take {len} bytes in the log, at most {max} fit")]
     EventsTooLarge {
@@ -105,6 +117,7 @@ impl<E> CommandError<E> {
             Self::Refused { refusal, error } => {
                 CommandError::Refused { refusal, error: map(error) }
             }
+            Self::RefusedBefore { refusal } => CommandError::RefusedBefore { refusal },
             Self::Failed(failure) => CommandError::Failed(failure),
         }
     }
@@ -119,7 +132,9 @@ impl<E> From<Failure> for CommandError<E> {
 impl<E> std::fmt::Display for CommandError<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused { refusal, .. } => write!(f, "{}: {}", refusal.code, refusal.detail),
+            Self::Refused { refusal, .. } | Self::RefusedBefore { refusal } => {
+                write!(f, "{}: {}", refusal.code, refusal.detail)
+            }
             Self::Failed(failure) => failure.fmt(f),
         }
     }

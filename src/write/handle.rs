@@ -13,10 +13,11 @@ use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
 use crate::events::{CommandId, Metadata};
 use crate::gate::Gate;
 use crate::log::Checks;
-use crate::ports::{EventLog, Ids};
+use crate::ports::{EventLog, Ids, Tails};
 use crate::shutdown::Shutdown;
 
 use super::done::Done;
+use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::kind::{AnyKind, Kinds};
 use super::order::{Order, to_wire};
@@ -57,6 +58,8 @@ pub struct WriteParts {
     /// How long a command may take when its sender does not say.
     pub request_timeout: Duration,
     /// All, unless a test leaves one out.
+    /// Where readers in this process find the newest records.
+    pub tails: Tails,
     #[doc(hidden)]
     pub checks: Checks,
 }
@@ -66,6 +69,11 @@ pub struct WriteParts {
 pub struct SendOptions {
     /// The command's id; a new one when there is none.
     pub command_id: Option<CommandId>,
+    /// Whether the id may come again: then the first outcome is kept, a refusal too, and given
+    /// again. An id that was made for this command alone is not repeatable.
+    pub repeatable: bool,
+    /// What the aggregate must be, or the command is not decided.
+    pub expected: Option<Expected>,
     /// What travels with the command into its record.
     pub metadata: Metadata,
     /// How long to wait for the outcome, if not as long as `http.request_timeout_ms` says.
@@ -75,12 +83,14 @@ pub struct SendOptions {
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
     pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
-        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout, checks } = parts;
+        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout, tails, checks } =
+            parts;
         let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config, checks });
         let start = |partition: Partition| {
             let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
             let status = StatusCell::default();
-            let writer = Writer::new(shared.clone(), partition, inbox, status.clone());
+            let tail = tails.of(partition);
+            let writer = Writer::new(shared.clone(), partition, inbox, status.clone(), tail);
             tasks.spawn(writer.run(shutdown.clone()));
             Lane { queue, status }
         };
@@ -130,9 +140,10 @@ impl Commands {
         &self,
         kind: Arc<dyn AnyKind>,
         id: &Key,
-        order: Order,
+        mut order: Order,
         options: SendOptions,
     ) -> Result<Done, CommandError> {
+        order.expected = options.expected;
         let (target, partition) = self.place(kind.as_ref(), id);
         let lane = &self.0.lanes[partition.0 as usize];
         lane.check(partition)?;
@@ -200,8 +211,9 @@ impl Commands {
         reply: oneshot::Sender<super::ticket::Answer>,
     ) -> Ticket {
         let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
-        let metadata = options.metadata;
-        Ticket { target, kind, order, command_id, metadata, attempts: 0, custody, reply }
+        let SendOptions { repeatable, metadata, .. } = options;
+        let attempts = 0;
+        Ticket { target, kind, order, command_id, repeatable, metadata, attempts, custody, reply }
     }
 }
 

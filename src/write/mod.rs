@@ -10,6 +10,7 @@ mod decide;
 mod decided;
 mod done;
 mod event_store;
+mod expected;
 mod failure;
 mod fold;
 mod handle;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use done::{Done, DoneEvent};
 pub use event_store::{LogContext, LogEventStore};
+pub use expected::Expected;
 pub use failure::{AnyError, CommandError, Failure};
 pub use handle::{Commands, SendOptions, WriteParts};
 pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use crate::contract::Version;
 use crate::events::{Fingerprint, Tagged};
+
+use super::expected::Expected;
 
 /// A command of any type.
 pub(super) type AnyCommand = Box<dyn Any + Send>;
@@ -23,7 +24,7 @@ pub struct Order {
     /// Read from the JSON; taken by the first decision. Or another thing to do, which stays.
     pub(super) command: Option<AnyCommand>,
     /// The version that the aggregate must have, if its sender says one.
-    pub(super) expected: Option<Version>,
+    pub(super) expected: Option<Expected>,
 }
 
 /// A JSON text that is no command of its aggregate, and where it goes wrong.
@@ -42,8 +43,8 @@ pub enum BadCommand {
     },
     /// It is JSON, but no object.
     #[error(
-        "line {line}, column {column}: expected an object such as {{\"type\":\"{example}\"}}, found \
-         {found}"
+        "line {line}, column {column}: expected an object such as {{\"type\":\"{example}\"}}, \
+         found {found}"
     )]
     NotAnObject {
         /// Line, from 1.

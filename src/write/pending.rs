@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::contract::{Offset, Position};
@@ -23,6 +24,10 @@ pub(super) struct Pending {
     pub(super) after: Snapshot,
     /// The answer, all but its position.
     pub(super) done: Done,
+    /// The record's key.
+    pub(super) key: Bytes,
+    /// The record's value.
+    pub(super) value: Bytes,
 }
 
 /// All commits in flight.

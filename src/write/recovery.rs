@@ -84,7 +84,11 @@ impl Writer {
     }
 
     pub(super) fn take_chunk(&mut self, chunk: &Chunk) {
-        chunk.records.iter().for_each(|record| self.take(record));
+        for record in &chunk.records {
+            self.take(record);
+            self.tail.pass(record.offset, || record.clone());
+        }
+        self.tail.wake();
         self.seen_to = self.seen_to.max(self.tracker.next());
     }
 

@@ -89,7 +89,9 @@ impl Writer {
         self.publish(Ownership::Owner { term: reign.term });
         let (partition, term) = (self.partition, reign.term);
         tracing::info!(%partition, %term, "owner of the partition");
+        self.tail.begin(self.tracker.next());
         let end = self.serve_reign(&mut reign, shutdown).await;
+        self.tail.end();
         self.reigning = None;
         self.publish(Ownership::Recovering);
         self.again.extend(reign.into_tickets());

@@ -7,8 +7,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::contract::{Offset, Time};
 use crate::log::{Mark, Stamp, Term};
-use crate::ports::{LogError, Report, SendNumber};
+use crate::ports::{LogError, LogRecord, Report, SendNumber};
 
+use super::pending::Pending;
 use super::recovery::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX};
 use super::reign::{End, Reign};
 use super::writer::Writer;
@@ -23,6 +24,7 @@ impl Writer {
             match report {
                 Report::Landed { first, count, offset, time } => {
                     self.settle_run(reign, first, count, offset, time).await?;
+                    self.tail.wake();
                 }
                 Report::Odd { send } if send >= reign.settled => {
                     self.read_gap(reign, Some((send, None))).await?;
@@ -74,8 +76,17 @@ impl Writer {
         let mark = self.tracker.step_own(at, time, &stamp);
         debug_assert_eq!(mark, Mark::Counts, "a record at the expected offset counts");
         reign.settled = SendNumber(send.0 + 1);
+        self.hand_on(&pending, at, time, stamp);
         self.settle(pending, at);
         true
+    }
+
+    /// Hands the record on as a reader of the log would get it.
+    fn hand_on(&self, pending: &Pending, offset: Offset, time: Time, stamp: Stamp) {
+        self.tail.pass(offset, || {
+            let (key, value) = (Some(pending.key.clone()), pending.value.clone());
+            LogRecord { offset, time, key, stamp, value }
+        });
     }
 
     /// Reads the log until this send is settled, or without one until its known end.

@@ -22,6 +22,8 @@ pub(super) struct Ticket {
     pub(super) kind: Arc<dyn AnyKind>,
     pub(super) order: Order,
     pub(super) command_id: CommandId,
+    /// Whether the id may come again.
+    pub(super) repeatable: bool,
     pub(super) metadata: Metadata,
     /// How often it was decided.
     pub(super) attempts: u32,

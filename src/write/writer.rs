@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::contract::{Offset, Partition};
 use crate::events::Claim;
 use crate::gate::Gate;
 use crate::log::{Checks, Term, Tracker};
-use crate::ports::{EventLog, Ids, LogError};
+use crate::ports::{EventLog, Ids, LogError, Tail};
 use crate::shutdown::Shutdown;
 
 use super::aggregates::Aggregates;
@@ -88,7 +89,9 @@ pub(super) struct Writer {
     pub(super) intruded: bool,
     pub(super) alarms: u64,
     /// Where commits are encoded, again and again.
-    pub(super) buffer: Vec<u8>,
+    pub(super) buffer: BytesMut,
+    /// Where readers in this process find what this writer has passed.
+    pub(super) tail: Tail,
 }
 
 /// Why a writer stops being one.
@@ -105,6 +108,7 @@ impl Writer {
         partition: Partition,
         inbox: mpsc::Receiver<Ticket>,
         status: StatusCell,
+        tail: Tail,
     ) -> Self {
         let share = shared.log.partitions().count() as usize;
         let cached_max = shared.config.cached_aggregates_max.div_ceil(share);
@@ -126,7 +130,8 @@ impl Writer {
             reigning: None,
             intruded: false,
             alarms: 0,
-            buffer: Vec::with_capacity(4_096),
+            buffer: BytesMut::new(),
+            tail,
         }
     }
 
@@ -173,7 +178,10 @@ impl Writer {
                 Ok(Claimed::ByAnother) => {
                     self.note_deposed();
                     self.reject_undecided();
-                    if let Some(stop) = self.follow(shutdown).await {
+                    self.tail.begin(self.tracker.next());
+                    let stop = self.follow(shutdown).await;
+                    self.tail.end();
+                    if let Some(stop) = stop {
                         return stop;
                     }
                 }

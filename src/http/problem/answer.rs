@@ -125,6 +125,8 @@ fn of_command(failure: &Failure) -> Answer {
         }
         Failure::BadCommand(BadCommand::BadField { .. }) => answer(400, Invalid, "bad_field"),
         Failure::VersionDiffers { .. } => answer(412, Invalid, "version_differs"),
+        Failure::KeyReused => answer(422, Invalid, "key_reused"),
+        Failure::InFlight => answer(409, Conflict, "in_flight"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),

@@ -123,6 +123,8 @@ fn in_public(failure: &Failure) -> String {
         | Failure::BadId(_)
         | Failure::BadCommand(_)
         | Failure::VersionDiffers { .. }
+        | Failure::KeyReused
+        | Failure::InFlight
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }

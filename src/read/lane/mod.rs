@@ -9,6 +9,7 @@ mod commit;
 mod fold;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -52,8 +53,10 @@ pub(super) struct LaneParts {
     pub(super) config: ReadConfig,
     /// Bytes of views that a lane may hold while it builds.
     pub(super) build_bytes_max: usize,
-    /// Poked whenever the lane's progress changes.
+    /// Poked when the lane's state changes, and at every commit while it is watched.
     pub(super) changed: Arc<Notify>,
+    /// Whether a generation is being built: then it matters how far each lane is.
+    pub(super) is_watched: Arc<AtomicBool>,
     pub(super) checks: Checks,
 }
 
@@ -247,7 +250,10 @@ impl Lane {
 
     fn tell(&self, state: LaneState, at_end: bool) {
         let committed = self.state.checkpoint();
+        // The supervisor asks the store at every turn: it is not disturbed by every commit.
+        let mut concerns_supervisor = self.parts.is_watched.load(Ordering::Relaxed);
         self.progress.send_modify(|progress| {
+            concerns_supervisor |= progress.state != state;
             progress.state = state;
             progress.next = committed.map_or(Offset(0), |checkpoint| checkpoint.next);
             progress.time = committed.map(|checkpoint| checkpoint.time);
@@ -257,7 +263,9 @@ impl Lane {
                 progress.parked = Arc::new(self.parked.clone());
             }
         });
-        self.parts.changed.notify_waiters();
+        if concerns_supervisor {
+            self.parts.changed.notify_waiters();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Building a generation beside the live one, until it takes its place.
 
+use std::sync::atomic::Ordering;
+
 use uuid::Uuid;
 
 use crate::contract::Offset;
@@ -27,6 +29,7 @@ impl Supervisor {
             },
         };
         tracing::info!(projection = name, generation = %id, "building");
+        self.is_watched.store(true, Ordering::Relaxed);
         let generation = self.start(id, Some(&until));
         self.building = Some(Building { generation, replay, joined, until });
         Ok(())

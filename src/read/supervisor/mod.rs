@@ -7,6 +7,7 @@
 mod building;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -52,6 +53,7 @@ pub(super) struct Supervisor {
     requests: mpsc::Receiver<Request>,
     published: Published,
     changed: Arc<Notify>,
+    is_watched: Arc<AtomicBool>,
     live: Option<Generation>,
     building: Option<Building>,
     previous: Option<Previous>,
@@ -109,6 +111,7 @@ impl Supervisor {
             requests,
             published,
             changed: Arc::default(),
+            is_watched: Arc::default(),
             live: None,
             building: None,
             previous: None,
@@ -134,6 +137,7 @@ impl Supervisor {
                 tracing::warn!(projection = %name, %reason, "the projection waits");
                 tokio::time::sleep(RETRY_DELAY).await;
             }
+            self.is_watched.store(self.building.is_some(), Ordering::Relaxed);
             while self.drops.try_join_next().is_some() {}
             tokio::select! {
                 biased;
@@ -294,6 +298,7 @@ impl Supervisor {
             config: shared.read.clone(),
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),
             changed: self.changed.clone(),
+            is_watched: self.is_watched.clone(),
             checks: shared.checks,
         }
     }

@@ -230,8 +230,9 @@ fn at(position: Position) -> Positions {
 async fn a_copy_that_is_killed_goes_on_when_it_is_run_again() {
     let values = || (0..20_000).map(|i| format!(r#"{{"v":1,"i":{i},"x":"{}"}}"#, "x".repeat(500)));
     let log = written(&[commits(values()), commits(values())]).await;
-    let (evening, topic) = (Evening::of(&log).await, new_topic(&shared_brokers()));
-    let target = KafkaLog::connect(&topic, &log_config(2)).expect("a log");
+    let (evening, address) = (Evening::of(&log).await, new_topic(&shared_brokers()));
+    let (target, topic) = (KafkaLog::connect(&address, &log_config(2)), address.to_string());
+    let target = target.expect("a log");
     target.check().await.expect("a topic");
     for least in [10, 200] {
         let mut child = start(&evening.url(), &topic);

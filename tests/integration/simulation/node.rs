@@ -8,7 +8,7 @@ use retell::adapters::memory::MemoryViews;
 use retell::config::{Config, ReadConfig, ReplayConfig, WriteConfig};
 use retell::gate::{Gate, GateState};
 use retell::log::Checks;
-use retell::ports::{Ids, ViewStore};
+use retell::ports::{EventLog, Ids, Tails, ViewStore};
 use retell::read::{self, Keyed, Merged, Projections, ReadParts, Replays, Views};
 use retell::shutdown::Shutdown;
 use retell::write::{Commands, Identity, Kinds, WriteParts};
@@ -96,7 +96,9 @@ impl Cluster {
         gate.set(GateState::Open);
         let mut kinds = Kinds::default();
         kinds.add(kind::<Counter>(&ids)).expect("one kind");
+        let tails = Tails::new(log.partitions());
         let parts = WriteParts {
+            tails: tails.clone(),
             log: log.clone(),
             gate: gate.clone(),
             kinds,
@@ -108,6 +110,7 @@ impl Cluster {
         };
         let commands = Commands::start(parts, &stop, &mut tasks);
         let parts = ReadParts {
+            tails,
             log,
             store,
             log_gate: gate.clone(),

@@ -1,4 +1,7 @@
 //! A stranger who writes into the log: nothing of it may stop a reader or change a view.
+//!
+//! Not one who forges commits that count: those take the numbers of ours, and the protocol only
+//! promises an alarm then. Nobody but Retell may have the right to produce.
 
 use bytes::Bytes;
 use retell::Partition;

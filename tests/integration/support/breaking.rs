@@ -115,7 +115,7 @@ impl BreakingAppender {
                 let stamp = Stamp::Claim { term };
                 self.put(NewRecord { key: None, stamp, value: b"a stranger" })?;
                 let offset = self.put(record)?;
-                return Ok(Report::Landed { first: send, count: 1, offset });
+                return Ok(Report::Landed { first: send, count: 1, offset, time: Time::default() });
             }
             Fault::LandedUnknown => drop(self.put(record)?),
             Fault::Lost => {}
@@ -147,7 +147,7 @@ impl Appender for BreakingAppender {
             if matches!(record.stamp, Stamp::Claim { .. }) {
                 self.put_late_ones()?;
             }
-            Report::Landed { first: send, count: 1, offset }
+            Report::Landed { first: send, count: 1, offset, time: Time::default() }
         };
         self.reports.push(report);
         self.next = SendNumber(send.0 + 1);

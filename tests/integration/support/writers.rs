@@ -8,7 +8,7 @@ use retell::commands::{Account, AccountCommand, AccountError};
 use retell::config::{Config, WriteConfig};
 use retell::gate::{Gate, GateState};
 use retell::log::{Checks, Partitions};
-use retell::ports::{EventLog, Ids};
+use retell::ports::{EventLog, Ids, Tails};
 use retell::shutdown::Shutdown;
 use retell::write::{
     AnyKind, CommandError, Commands, Done, Identity, Kind, Kinds, Ownership, SendOptions,
@@ -73,6 +73,7 @@ impl Writers {
             identity,
             config,
             request_timeout,
+            tails: Tails::default(),
             checks: Checks::default(),
         };
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use retell::Partition;
+use retell::log::Stamp;
 use retell::ports::{AppendError, Appender, NewRecord, Report, SendNumber};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -23,7 +24,16 @@ pub(super) struct FaultyAppender {
     partition: Partition,
     outbox: Arc<Outbox>,
     next: SendNumber,
+    /// Taken, and not sent yet: what is here when the appender is dropped was never sent.
+    taken: Vec<Taken>,
     is_dead: bool,
+}
+
+struct Taken {
+    send: SendNumber,
+    key: Option<Bytes>,
+    stamp: Stamp,
+    value: Bytes,
 }
 
 /// What an appender and the records and reports under way have in common. It outlives the
@@ -49,14 +59,15 @@ impl FaultyAppender {
         let state =
             State { reports: Vec::new(), in_flight_len: 0, last_landing: now, last_report: now };
         let outbox = Arc::new(Outbox { link, state: Mutex::new(state), reported: Notify::new() });
-        Self { broker, partition, outbox, next: SendNumber(0), is_dead: false }
+        Self { broker, partition, outbox, next: SendNumber(0), taken: Vec::new(), is_dead: false }
     }
 
     /// Sends a record off; what it meets with is decided here.
-    fn send(&self, send: SendNumber, record: NewRecord<'_>) {
+    fn send(&self, taken: Taken) {
+        let Taken { send, key, stamp, value } = taken;
         let (world, now) = (&self.broker.world, Instant::now());
         if world.happens("lost", |faults| faults.lost) {
-            world.note(format_args!("{} lost: {:?}", self.partition, record.stamp));
+            world.note(format_args!("{} lost: {:?}", self.partition, stamp));
             if world.chance.one_in(2) {
                 self.report_failed(now + world.chance.millis(50), send);
             }
@@ -82,9 +93,9 @@ impl FaultyAppender {
         };
         let parcel = Parcel {
             partition: self.partition,
-            key: record.key.map(Bytes::copy_from_slice),
-            stamp: record.stamp,
-            value: Bytes::copy_from_slice(record.value),
+            key,
+            stamp,
+            value,
             outbox: self.outbox.clone(),
             send,
             answer,
@@ -101,19 +112,12 @@ impl FaultyAppender {
 impl Outbox {
     /// A report has come back.
     pub(super) fn receive(&self, report: Report) {
-        let mut state = self.state();
-        let contiguous = match (state.reports.last_mut(), report) {
-            (
-                Some(Report::Landed { first, count, offset }),
-                Report::Landed { first: send, offset: at, .. },
-            ) if first.0 + *count == send.0 && offset.plus(*count) == at => {
-                *count += 1;
-                true
+        let reports = &mut self.state().reports;
+        match report {
+            Report::Landed { first, offset, time, .. } => {
+                Report::add_landed(reports, first, offset, time);
             }
-            _ => false,
-        };
-        if !contiguous {
-            state.reports.push(report);
+            report => reports.push(report),
         }
         self.reported.notify_one();
     }
@@ -154,11 +158,21 @@ impl Appender for FaultyAppender {
         let send = self.next;
         self.next = SendNumber(send.0 + 1);
         self.outbox.state().in_flight_len += 1;
-        self.send(send, record);
+        self.taken.push(Taken {
+            send,
+            key: record.key.map(Bytes::copy_from_slice),
+            stamp: record.stamp,
+            value: Bytes::copy_from_slice(record.value),
+        });
         Ok(send)
     }
 
+    fn flush(&mut self) {
+        std::mem::take(&mut self.taken).into_iter().for_each(|taken| self.send(taken));
+    }
+
     async fn settled(&mut self, reports: &mut Vec<Report>) {
+        self.flush();
         loop {
             let reported = self.outbox.reported.notified();
             {

@@ -124,9 +124,9 @@ impl Broker {
             let at = Instant::now() + self.world.chance.millis(100);
             self.deliveries.add(at, Delivery::Land(again));
         }
-        let offset = self.land(partition, key, stamp, value);
+        let (offset, time) = self.land(partition, key, stamp, value);
         let report = match answer {
-            Answer::Offset => Report::Landed { first: send, count: 1, offset },
+            Answer::Offset => Report::Landed { first: send, count: 1, offset, time },
             Answer::Odd => Report::Odd { send },
             Answer::None => return,
         };

@@ -85,7 +85,7 @@ impl Broker {
         key: Option<Bytes>,
         stamp: Stamp,
         value: Bytes,
-    ) -> Offset {
+    ) -> (Offset, Time) {
         let mut records = self.records(partition);
         if self.world.happens("hole", |faults| faults.hole) {
             records.end = records.end.next();
@@ -106,7 +106,7 @@ impl Broker {
             Err(law) => self.world.violate(&law),
         }
         self.appended[partition.0 as usize].notify_waiters();
-        offset
+        (offset, time)
     }
 
     /// Everything that has landed.
