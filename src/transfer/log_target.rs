@@ -151,6 +151,7 @@ impl CopyInto for LogInto {
             sending.append(commit.key.as_deref(), stamp, &commit.value).await?;
             sending.chain = sending.chain.next();
         }
+        sending.appender.flush(); // on their way while the next ones are read
         Ok(())
     }
 

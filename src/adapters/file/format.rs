@@ -262,7 +262,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_key_and_value_are_read_back_byte_for_byte(
-            key in prop::option::of(prop_oneof![any::<Vec<u8>>(), ".*".prop_map(String::into_bytes)]),
+            key in prop::option::of(prop_oneof![
+                any::<Vec<u8>>(),
+                ".*".prop_map(String::into_bytes),
+            ]),
             value in prop_oneof![
                 any::<Vec<u8>>(),
                 ".*".prop_map(String::into_bytes),

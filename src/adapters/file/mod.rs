@@ -1,7 +1,7 @@
 //! A copy of a log in a file: a backup that can be read with any tool, and be copied back.
 //!
 //! ```text
-//! {"format":"retell log","version":1,"partitions":2,"hash":"murmur2","logs":["4413…",null],"sum":"…"}
+//! {"format":"retell log","version":1,"partitions":2,"hash":"murmur2","logs":[…],"sum":"…"}
 //! {"partition":0,"offset":1,"time":"2026-…Z","key":"account/ann","value":{"v":1,…},"sum":"…"}
 //! {"end":0,"records":1,"sha256":"…","sum":"…"}
 //! {"end":1,"records":0,"sha256":"…","sum":"…"}
