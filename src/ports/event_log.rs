@@ -86,12 +86,12 @@ pub trait Appender: Send {
     /// The record was not taken, and the next one may be tried later or never.
     fn append(&mut self, record: NewRecord<'_>) -> Result<SendNumber, AppendError>;
 
-    /// Sends what was appended, without waiting. What is in flight may hold it back; then it leaves
-    /// with a later call.
+    /// Sends what was appended, without waiting. What is in flight may hold it back; then it
+    /// leaves with a later call.
     fn flush(&mut self) {}
 
-    /// Sends what was appended, as soon as nothing holds it back, waits until at least one report is there, and adds all that are
-    /// to `reports`. Dropping the future loses no report.
+    /// Sends what was appended as soon as nothing holds it back, waits until at least one report
+    /// is there, and adds all that are to `reports`. Dropping the future loses no report.
     async fn settled(&mut self, reports: &mut Vec<Report>);
 }
 
