@@ -64,6 +64,7 @@ pub fn check_events<A: Aggregate>(samples: &[EventOf<A>]) {
 ///
 /// # Panics
 /// One of these does not hold; it says which, and what a missing sample would be.
+#[expect(clippy::panic, reason = "a test says what it saw by panicking")]
 pub fn check_stored_events<A: Aggregate>(samples: &[(&str, EventOf<A>)]) {
     let types = variants(&schemars::schema_for!(EventOf<A>).to_value()).into_iter();
     let types: BTreeSet<String> = types.map(|(tag, _)| tag).collect();
@@ -98,6 +99,7 @@ fn type_of(upcaster: &Upcaster) -> String {
 }
 
 /// An event as the log has it; its id is of no interest.
+#[expect(clippy::panic, reason = "a test says what it saw by panicking")]
 fn sample_in(json: &str) -> StoredEvent<'_> {
     #[derive(Deserialize)]
     struct Sample<'a> {

@@ -234,11 +234,11 @@ async fn what_is_in_the_way_is_sorted_as_cqrs_es_does() {
         AggregateError::UnexpectedError(error) => *error.downcast::<Failure>().expect("ours"),
         other => panic!("{other:?}"),
     };
-    let bad = store.load_aggregate("a/b").await.err().expect("no id");
+    let bad = store.load_aggregate("a/b").await.expect_err("no id");
     assert!(matches!(failure(bad), Failure::BadId(_)));
     let context = store.load_aggregate("ann").await.expect("loaded");
     let large = HashMap::from([("note".to_owned(), "x".repeat(2_000))]);
-    let large = store.commit(deposited(1, 1), context, large).await.err().expect("too large");
+    let large = store.commit(deposited(1, 1), context, large).await.expect_err("too large");
     assert!(matches!(failure(large), Failure::EventsTooLarge { .. }));
     let unknown = app.event_store::<OldParcel>().load_aggregate("a").await;
     assert!(matches!(unknown, Err(AggregateError::UnexpectedError(_))), "{unknown:?}");

@@ -36,6 +36,7 @@ pub(crate) enum OldEvent {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[expect(clippy::enum_variant_names, reason = "its names are as they stand in the log")]
 pub(crate) enum NewEvent {
     ParcelSent { recipient: String },
     ParcelOpened {},
