@@ -270,24 +270,30 @@ async fn the_views_of_a_redis_that_has_evicted_are_rebuilt() {
     let redis = RedisServer::start(&[]);
     let service = Process::start(&shared_brokers(), redis.url()).await;
     let service = service.restarted_with("RETELL_VIEWS__CHECK_INTERVAL_MS", "50").ready().await;
-    let mut connection = connection(redis.url()).await;
-    let mut config = async |name: &str, value: &str| {
-        let mut set = redis::cmd("CONFIG");
-        set.arg("SET").arg(name).arg(value);
-        let () = set.query_async(&mut connection).await.expect("set");
-    };
     for id in ["ann", "bob", "cid"] {
         let done = service.open(id, "Ann").await.ok();
         service.view(id, done.header("retell-position")).await;
     }
-    config("maxmemory-policy", "allkeys-lru").await;
-    // Less than an empty Redis needs: it evicts whatever it can.
-    config("maxmemory", "1").await;
+    // Something that Redis may evict, so that it does; and one view, as if it were that one.
+    let mut connection = connection(redis.url()).await;
+    let mut tell = async |command: &str| {
+        let mut words = command.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a command"));
+        words.for_each(|word| drop(cmd.arg(word)));
+        let answer: redis::Value = cmd.query_async(&mut connection).await.expect("done");
+        answer
+    };
+    tell("SET junk x EX 1000").await;
+    tell("CONFIG SET maxmemory-policy volatile-lru").await;
+    tell("CONFIG SET maxmemory 1").await;
     let path = "/projections/accounts/ann";
     let is_refused = |answer: &Answer| answer.json()["code"] == "views_refused";
     service.eventually(path, is_refused).await;
-    config("maxmemory", "0").await;
-    config("maxmemory-policy", "noeviction").await;
+    let keys = tell("KEYS *:accounts:*:doc:ann").await;
+    let keys: Vec<String> = redis::from_redis_value(keys).expect("keys");
+    assert_eq!(tell(&format!("DEL {}", keys[0])).await, redis::Value::Int(1));
+    tell("CONFIG SET maxmemory 0").await;
+    tell("CONFIG SET maxmemory-policy noeviction").await;
     for id in ["ann", "bob", "cid"] {
         let path = format!("/projections/accounts/{id}");
         let is_back = |answer: &Answer| match answer.status {
