@@ -12,6 +12,7 @@
 
 mod format;
 mod lines;
+mod lock;
 mod scan;
 mod sections;
 mod source;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::contract::Partition;
 use crate::ports::{Commits, CopyError, CopySource, Origin};
 
+use super::lock::Lock;
 use super::scan::{Index, scan};
 use super::sections::FileCommits;
 use super::{disk, failed};
@@ -17,7 +18,7 @@ pub struct FileSource {
     path: PathBuf,
     index: Index,
     /// Nobody adds to it meanwhile.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl FileSource {
@@ -28,10 +29,8 @@ impl FileSource {
     pub async fn open(path: &Path) -> Result<Self, CopyError> {
         let path = path.to_owned();
         disk(move || {
-            let lock = File::open(&path).map_err(|error| failed(&path, error))?;
-            if lock.try_lock_shared().is_err() {
-                return Err(failed(&path, "a copy is being written to it just now"));
-            }
+            let file = File::open(&path).map_err(|error| failed(&path, error))?;
+            let lock = Lock::to_read(&path, &file)?;
             Ok(Self { _lock: Some(lock), ..Self::read(&path)? })
         })
         .await

@@ -10,6 +10,7 @@ use crate::ports::{CopyError, Counted, Origin};
 
 use super::failed;
 use super::format::{self, Header};
+use super::lock::Lock;
 use super::scan::{Index, Place};
 use super::sections::Section;
 
@@ -19,8 +20,9 @@ const WRITE_BYTES_MIN: usize = 1 << 20;
 /// A file that is added to.
 pub(super) struct Tail {
     path: PathBuf,
-    /// Locked; nobody else adds to it.
     file: File,
+    /// Nobody else adds to it.
+    _lock: Lock,
     origin: Origin,
     sections: Vec<Section>,
     digests: Vec<Digest>,
@@ -44,14 +46,20 @@ enum State {
 
 impl Tail {
     /// Behind what `index` found, or in an empty file.
-    pub(super) fn new(path: PathBuf, file: File, origin: Origin, index: Option<Index>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        (file, lock): (File, Lock),
+        origin: Origin,
+        index: Option<Index>,
+    ) -> Self {
         let count = origin.partitions.count() as usize;
         let empty = (Vec::new(), vec![Digest::default(); count], Place::default(), State::Found);
         let (sections, digests, place, state) = index.map_or(empty, |index| {
             let state = if index.is_whole { State::Whole } else { State::Found };
             (index.sections, index.digests, index.place, state)
         });
-        Self { path, file, origin, sections, digests, place, state, buffer: Vec::new() }
+        let buffer = Vec::new();
+        Self { path, file, _lock: lock, origin, sections, digests, place, state, buffer }
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -11,6 +11,7 @@ use crate::ports::{
     Commits, CopyError, CopyInto, CopySource, CopyTarget, Counted, LeftBehind, Origin,
 };
 
+use super::lock::Lock;
 use super::scan::scan;
 use super::sections::FileCommits;
 use super::source::FileSource;
@@ -46,15 +47,13 @@ impl FileTarget {
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false);
             let file = options.open(&path).map_err(|error| failed(&path, error))?;
-            if file.try_lock().is_err() {
-                return Err(failed(&path, "another copy reads it or writes to it just now"));
-            }
+            let lock = Lock::to_write(&path, &file)?;
             let again = File::open(&path).map_err(|error| failed(&path, error))?;
             let index = scan(&path, again)?;
             if let Some(index) = &index {
                 origin.check(index.origin.partitions.count(), &index.origin.hash)?;
             }
-            Ok(Self(Shared(Arc::new(Mutex::new(Tail::new(path, file, origin, index))))))
+            Ok(Self(Shared(Arc::new(Mutex::new(Tail::new(path, (file, lock), origin, index))))))
         };
         disk(open).await
     }
