@@ -17,7 +17,7 @@ const HOUR_MS: i64 = 3_600_000;
 const FORGOTTEN_AT_ONCE: usize = 4;
 
 /// A target and a command's id, in eight bytes.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct IdHash(u64);
 
 /// The places of all outcomes of one partition.

@@ -3,8 +3,8 @@
 //! The first ticket with an id carries a token; whichever way it ends, the token drops and tells,
 //! and those that waited are looked after: they find the outcome, or one of them is the next first.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outcomes::IdHash;
@@ -13,7 +13,8 @@ use super::ticket::Ticket;
 /// All ids under way.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    ids: HashMap<IdHash, Vec<Ticket>>,
+    /// In order, so that the same history is lived through in the same way.
+    ids: BTreeMap<IdHash, Vec<Ticket>>,
     waiting: usize,
     ended: Arc<Mutex<Vec<IdHash>>>,
 }
@@ -76,9 +77,9 @@ impl UnderWay {
     }
 
     /// Gives up all tickets that wait, when none of the firsts is left.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Ticket> + '_ {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Ticket> + use<> {
         self.waiting = 0;
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.ids.drain().flat_map(|(_, waiting)| waiting).filter(|ticket| ticket.custody.take())
+        std::mem::take(&mut self.ids).into_values().flatten().filter(|ticket| ticket.custody.take())
     }
 }

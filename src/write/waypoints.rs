@@ -33,3 +33,50 @@ impl Waypoints {
         after.checked_sub(1).map_or_else(Tracker::default, |at| self.0[at].1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Offset;
+    use crate::log::{Chain, Stamp, Term};
+
+    /// Records land one a second; the first is a claim.
+    fn passed(records: u64) -> Waypoints {
+        let (mut waypoints, mut tracker) = (Waypoints::default(), Tracker::default());
+        for at in 0..records {
+            let stamp = match at.checked_sub(1) {
+                None => Stamp::Claim { term: Term(1) },
+                Some(chain) => Stamp::Commit { term: Term(1), chain: Chain(chain) },
+            };
+            tracker.step(Offset(at), second(at), &stamp, b"");
+            waypoints.pass(second(at), &tracker);
+        }
+        waypoints
+    }
+
+    fn second(at: u64) -> Time {
+        Time::from_millis(i64::try_from(at).expect("small") * 1_000)
+    }
+
+    #[test]
+    fn reading_begins_before_the_moment_and_not_long_before_it() {
+        let waypoints = passed(20_000);
+        for moment in [0, 1, 4_095, 4_096, 9_999, 19_999] {
+            let from = waypoints.before(second(moment)).next().0;
+            assert!(from <= moment, "{moment} from {from}");
+            assert!(from + RECORDS_BETWEEN >= moment, "{moment} from {from}");
+        }
+        let at = waypoints.before(second(10_000));
+        assert_eq!(at.fold().next_chain, Chain(at.next().0 - 1), "the fold is that of its offset");
+    }
+
+    /// L8: what is kept is bounded by a day.
+    #[test]
+    fn a_waypoint_is_forgotten_after_a_day() {
+        let records = 3 * KEPT_MS / 1_000;
+        let waypoints = passed(records);
+        assert!(waypoints.0.len() as u64 <= KEPT_MS / 1_000 / RECORDS_BETWEEN + 2);
+        let yesterday = records - KEPT_MS / 1_000;
+        assert!(waypoints.before(second(yesterday)).next().0 + RECORDS_BETWEEN >= yesterday);
+    }
+}
