@@ -16,13 +16,14 @@ use crate::log::Checks;
 use crate::ports::{EventLog, Ids, Tails};
 use crate::shutdown::Shutdown;
 
+use super::decided::Recall;
 use super::done::Done;
 use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::kind::{AnyKind, Kinds};
 use super::order::{Order, to_wire};
 use super::status::{Ownership, StatusCell, WriterStatus};
-use super::ticket::{Custody, Ticket};
+use super::ticket::{Custody, GivenUp, Ticket};
 use super::writer::{Identity, Shared, Writer};
 
 /// Sends commands. Cheap to clone.
@@ -135,6 +136,27 @@ impl Commands {
         self.hand_over(kind, id, order, options).await
     }
 
+    /// The first outcome of the command with this id, if there is one: what it did, or
+    /// [`CommandError::RefusedBefore`]. Waits for one that is under way.
+    ///
+    /// # Errors
+    /// It was refused, or something is in the way; see [`Failure`].
+    pub async fn outcome(
+        &self,
+        aggregate_type: &str,
+        id: &Key,
+        command_id: CommandId,
+    ) -> Result<Option<Done>, CommandError> {
+        let kind = self.kind(aggregate_type)?;
+        let order = Order::of("Recall".to_owned(), Bytes::new(), Recall);
+        let command_id = Some(command_id);
+        let options = SendOptions { command_id, repeatable: true, ..SendOptions::default() };
+        match self.hand_over(kind, id, order, options).await {
+            Err(CommandError::Failed(Failure::NoOutcome)) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
     /// Hands an order to the writer of its aggregate, and waits for the answer.
     pub(super) async fn hand_over(
         &self,
@@ -155,12 +177,17 @@ impl Commands {
             mpsc::error::TrySendError::Full(_) => Failure::QueueFull { partition: partition.0 },
             mpsc::error::TrySendError::Closed(_) => lane.closed(partition),
         })?;
-        match tokio::time::timeout(timeout, answer).await {
+        let answer = tokio::time::timeout(timeout, answer).await;
+        match answer {
             Ok(Ok(answer)) => answer,
             // The writer is gone with the ticket, or still has it.
-            Ok(Err(_)) | Err(_) if !custody.take() => Err(Failure::OutcomeUnknown.into()),
-            Ok(Err(_)) => Err(Failure::ShuttingDown.into()),
-            Err(_) => Err(lane.too_late(partition).into()),
+            Ok(Err(_)) | Err(_) => Err(match custody.give_up() {
+                GivenUp::Taken => Failure::OutcomeUnknown,
+                GivenUp::PutOff => Failure::InFlight,
+                GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
+                GivenUp::Queued => lane.too_late(partition),
+            }
+            .into()),
         }
     }
 
@@ -212,8 +239,19 @@ impl Commands {
     ) -> Ticket {
         let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
         let SendOptions { repeatable, metadata, .. } = options;
-        let attempts = 0;
-        Ticket { target, kind, order, command_id, repeatable, metadata, attempts, custody, reply }
+        Ticket {
+            recall: order.other::<Recall>().is_some(),
+            target,
+            kind,
+            order,
+            command_id,
+            repeatable,
+            first: None,
+            metadata,
+            attempts: 0,
+            custody,
+            reply,
+        }
     }
 }
 

@@ -16,13 +16,18 @@ mod fold;
 mod handle;
 mod kind;
 mod order;
+mod outcomes;
 mod pending;
 mod recovery;
 mod reign;
+mod repeat;
+mod search;
 mod settle;
 mod status;
 mod ticket;
 mod unconfirmed;
+mod under_way;
+mod waypoints;
 mod writer;
 
 pub use done::{Done, DoneEvent};

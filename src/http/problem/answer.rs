@@ -127,6 +127,7 @@ fn of_command(failure: &Failure) -> Answer {
         Failure::VersionDiffers { .. } => answer(412, Invalid, "version_differs"),
         Failure::KeyReused => answer(422, Invalid, "key_reused"),
         Failure::InFlight => answer(409, Conflict, "in_flight"),
+        Failure::NoOutcome => answer(404, NotFound, "no_outcome"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),

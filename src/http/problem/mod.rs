@@ -125,6 +125,7 @@ fn in_public(failure: &Failure) -> String {
         | Failure::VersionDiffers { .. }
         | Failure::KeyReused
         | Failure::InFlight
+        | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }

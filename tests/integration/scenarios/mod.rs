@@ -11,6 +11,7 @@ mod http_commands;
 mod http_input;
 mod http_queries;
 mod http_serving;
+mod idempotency;
 mod kafka_faults;
 mod kafka_producer;
 mod kafka_strangers;
