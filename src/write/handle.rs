@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
@@ -211,7 +212,13 @@ impl Commands {
     /// A new id for a command that came without one.
     #[must_use]
     pub fn new_command_id(&self) -> CommandId {
-        CommandId::generated(self.0.shared.ids.next())
+        CommandId::generated(self.new_id())
+    }
+
+    /// A new id of this moment.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.0.shared.ids.next()
     }
 
     /// All aggregate types.

@@ -22,9 +22,9 @@ pub struct Underway {
 }
 
 impl Underway {
-    /// The answer, if it is there; it is given once.
-    pub fn try_outcome(&mut self) -> Option<Result<Done, CommandError>> {
-        self.answer.try_recv().ok()
+    /// Whether the answer is there.
+    pub fn is_ready(&mut self) -> bool {
+        !self.answer.is_empty()
     }
 
     /// Waits for the answer.
