@@ -279,7 +279,9 @@ async fn the_views_of_a_redis_that_has_evicted_are_rebuilt() {
     let mut tell = async |command: &str| {
         let mut words = command.split(' ');
         let mut cmd = redis::cmd(words.next().expect("a command"));
-        words.for_each(|word| drop(cmd.arg(word)));
+        for word in words {
+            cmd.arg(word);
+        }
         let answer: redis::Value = cmd.query_async(&mut connection).await.expect("done");
         answer
     };
