@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::adapters::embedded::EmbeddedLog;
 use crate::adapters::file::{FileSource, FileTarget};
 use crate::config::{KafkaAddress, LogConfig, LogUrl};
-use crate::log::PARTITION_HASH;
 use crate::ports::{Clock, CopyError, CopySource, CopyTarget, EventLog, Ids, Origin};
 use crate::transfer::{LogSource, LogTarget};
 
@@ -116,6 +115,7 @@ async fn embedded(
 mod kafka {
     use super::*;
     use crate::adapters::kafka::KafkaLog;
+    use crate::log::PARTITION_HASH;
 
     /// The log on a topic that is there, with as many partitions as it has.
     pub(super) async fn existing(

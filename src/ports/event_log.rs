@@ -79,18 +79,19 @@ pub trait EventLog: Send + Sync + 'static {
 /// Dropping it gives up what is in flight; that may still land.
 #[async_trait]
 pub trait Appender: Send {
-    /// Takes a record. Never waits. It leaves with the next [`Self::flush`], or when
-    /// [`Self::settled`] is next polled, together with what was appended before and after it.
+    /// Takes a record. Never waits. It leaves with the next [`Self::flush`] or [`Self::settled`],
+    /// together with what was appended before and after it.
     ///
     /// # Errors
     /// The record was not taken, and the next one may be tried later or never.
     fn append(&mut self, record: NewRecord<'_>) -> Result<SendNumber, AppendError>;
 
-    /// Sends what was appended, without waiting.
+    /// Sends what was appended, without waiting. What is in flight may hold it back; then it
+    /// leaves with a later call.
     fn flush(&mut self) {}
 
-    /// Sends what was appended, waits until at least one report is there, and adds all that are
-    /// to `reports`. Dropping the future loses no report.
+    /// Sends what was appended as soon as nothing holds it back, waits until at least one report
+    /// is there, and adds all that are to `reports`. Dropping the future loses no report.
     async fn settled(&mut self, reports: &mut Vec<Report>);
 }
 

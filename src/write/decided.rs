@@ -1,5 +1,6 @@
 //! What a writer is asked beside deciding a command: to append events that its sender has decided,
-//! to show an aggregate's state, or to find an outcome. All go the way of a command, so that the same is proved.
+//! to show an aggregate's state, or to find an outcome. All go the way of a command, so that the
+//! same is proved.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
@@ -22,8 +24,9 @@ use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::kind::{AnyKind, Kinds};
 use super::order::{Order, to_wire};
+use super::sent::Sent;
 use super::status::{Ownership, StatusCell, WriterStatus};
-use super::ticket::{Custody, GivenUp, Ticket};
+use super::ticket::{Answer, Custody, GivenUp, Ticket};
 use super::writer::{Identity, Shared, Writer};
 
 /// Sends commands. Cheap to clone.
@@ -157,6 +160,37 @@ impl Commands {
         }
     }
 
+    /// The same in two steps: returns once the writer has room for it, before it is done. Commands
+    /// of one aggregate that are sent so, each after the one before has returned, keep their order.
+    ///
+    /// # Errors
+    /// It was not taken; see [`Failure`].
+    pub async fn enqueue(
+        &self,
+        aggregate_type: &str,
+        id: &Key,
+        json: Bytes,
+        options: SendOptions,
+    ) -> Result<Sent, Failure> {
+        let kind = self.kind(aggregate_type)?;
+        let mut order = kind.parse(json)?;
+        order.expected = options.expected;
+        let (target, partition) = self.place(kind.as_ref(), id);
+        let lane = &self.0.lanes[partition.0 as usize];
+        lane.check(partition)?;
+        let patience = options.timeout.unwrap_or(self.0.request_timeout);
+        let room = match timeout(patience, lane.queue.reserve()).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_)) => return Err(lane.closed(partition)),
+            Err(_) => return Err(lane.too_late(partition)),
+        };
+        let (reply, answer) = oneshot::channel();
+        let custody = Custody::default();
+        room.send(self.ticket(target, kind, order, options, custody.clone(), reply));
+        let deadline = Instant::now() + patience;
+        Ok(Sent { commands: self.clone(), partition, answer, custody, deadline })
+    }
+
     /// Hands an order to the writer of its aggregate, and waits for the answer.
     pub(super) async fn hand_over(
         &self,
@@ -169,15 +203,26 @@ impl Commands {
         let (target, partition) = self.place(kind.as_ref(), id);
         let lane = &self.0.lanes[partition.0 as usize];
         lane.check(partition)?;
-        let timeout = options.timeout.unwrap_or(self.0.request_timeout);
-        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::now() + options.timeout.unwrap_or(self.0.request_timeout);
+        let (reply, mut answer) = oneshot::channel();
         let custody = Custody::default();
         let ticket = self.ticket(target, kind, order, options, custody.clone(), reply);
         lane.queue.try_send(ticket).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::QueueFull { partition: partition.0 },
             mpsc::error::TrySendError::Closed(_) => lane.closed(partition),
         })?;
-        let answer = tokio::time::timeout(timeout, answer).await;
+        self.answered(partition, &mut answer, &custody, deadline).await
+    }
+
+    /// Waits for the answer to a command that is in the queue of this partition's writer.
+    pub(super) async fn answered(
+        &self,
+        partition: Partition,
+        answer: &mut oneshot::Receiver<Answer>,
+        custody: &Custody,
+        deadline: Instant,
+    ) -> Answer {
+        let answer = timeout_at(deadline, answer).await;
         match answer {
             Ok(Ok(answer)) => answer,
             // The writer is gone with the ticket, or still has it.
@@ -185,7 +230,7 @@ impl Commands {
                 GivenUp::Taken => Failure::OutcomeUnknown,
                 GivenUp::PutOff => Failure::InFlight,
                 GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
-                GivenUp::Queued => lane.too_late(partition),
+                GivenUp::Queued => self.0.lanes[partition.0 as usize].too_late(partition),
             }
             .into()),
         }
@@ -194,7 +239,13 @@ impl Commands {
     /// A new id for a command that came without one.
     #[must_use]
     pub fn new_command_id(&self) -> CommandId {
-        CommandId::generated(self.0.shared.ids.next())
+        CommandId::generated(self.new_id())
+    }
+
+    /// A new id of this moment.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.0.shared.ids.next()
     }
 
     /// All aggregate types.
@@ -235,7 +286,7 @@ impl Commands {
         order: Order,
         options: SendOptions,
         custody: Custody,
-        reply: oneshot::Sender<super::ticket::Answer>,
+        reply: oneshot::Sender<Answer>,
     ) -> Ticket {
         let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
         let SendOptions { repeatable, metadata, .. } = options;

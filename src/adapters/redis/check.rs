@@ -5,12 +5,16 @@ use redis::{Value, from_redis_value};
 
 use crate::ports::StoreError;
 
+use super::evictions;
 use super::fault::fault;
+use super::keys::Keys;
 use super::pool::Pool;
 
-pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
+pub(super) async fn check(pool: &Pool, keys: &Keys) -> Result<(), StoreError> {
     let answer = pool.call(&redis::cmd("INFO")).await;
-    judge(&info(answer.map_err(|error| fault(&"INFO", &error))?)?)
+    let info = info(answer.map_err(|error| fault(&"INFO", &error))?)?;
+    judge(&info)?;
+    evictions::discard(pool, keys, &info).await
 }
 
 fn info(answer: Value) -> Result<String, StoreError> {
@@ -54,7 +58,7 @@ fn judge(info: &str) -> Result<(), StoreError> {
     }
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 

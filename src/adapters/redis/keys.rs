@@ -48,6 +48,23 @@ impl Keys {
         format!("{}{projection}}}:generations", self.prefix)
     }
 
+    /// What was dealt with of Redis' own evictions.
+    pub(super) fn evictions(&self) -> String {
+        format!("{}evictions}}", self.prefix)
+    }
+
+    /// Matches the checkpoints of all spaces, as `SCAN` wants it.
+    pub(super) fn checkpoints_pattern(&self) -> String {
+        let mut pattern = String::new();
+        for character in self.prefix.chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern + "*}:checkpoint"
+    }
+
     /// Where commits to the space of this name are announced.
     pub(super) fn channel(&self, space: &str) -> String {
         format!("{}{space}}}", self.prefix)
@@ -99,6 +116,8 @@ mod tests {
         assert_eq!(of.key("doc:ann"), format!("{tag}:doc:ann"));
         assert_eq!(of.index("owner"), format!("{tag}:index:owner"));
         assert_eq!(keys.generations("accounts"), "retell:{ns:accounts}:generations");
+        assert_eq!(keys.evictions(), "retell:{ns:evictions}");
+        assert_eq!(keys.checkpoints_pattern(), "retell:{ns:*}:checkpoint");
         assert_eq!(of.channel(), tag);
         assert_eq!(keys.channel(&space.to_string()), tag);
         assert_eq!(keys.space_of_channel(tag), Some(space.to_string().as_str()));

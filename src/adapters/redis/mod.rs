@@ -7,6 +7,7 @@
 mod check;
 mod commit;
 mod drops;
+mod evictions;
 mod fault;
 mod keys;
 mod pointers;
@@ -80,7 +81,7 @@ impl RedisViews {
 #[async_trait]
 impl ViewStore for RedisViews {
     async fn check(&self) -> Result<(), StoreError> {
-        check::check(&self.reads).await
+        check::check(&self.reads, &self.keys).await
     }
 
     fn changes_max(&self) -> usize {

@@ -219,7 +219,9 @@ async fn law_4_giving_up_on_next_loses_no_record(opened: Opened) {
         if let Some(chunk) = reader.next(3, BYTES_MAX).now_or_never() {
             records.extend(chunk.expect("a chunk").records);
         }
+        appender.flush();
     }
+    settle(&mut *appender, &mut reports, 500).await;
     records.extend(read_records(&mut *reader, 500 - records.len()).await);
     let expected: Vec<String> = (0..500).map(|i| i.to_string()).collect();
     assert_eq!(values(&records), expected);
@@ -274,6 +276,7 @@ async fn law_5_partitions_do_not_wait_for_each_other(opened: Opened) {
     let mut lazy = log.reader(P0, Offset(0)).await.expect("a reader");
     let mut eager = log.reader(P1, Offset(0)).await.expect("a reader");
     fill(&mut *full);
+    full.flush();
     // Nobody reads partition 0 and nobody takes its reports.
     for i in 0..100 {
         append_one(&mut *free, record(&i.to_string())).await;

@@ -13,6 +13,7 @@ use retell::ports::EventLog;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::support::app::Answer;
 use crate::support::kafka::{OwnBroker, shared_brokers};
 use crate::support::log_config;
 use crate::support::process::Process;
@@ -41,9 +42,7 @@ async fn ten_thousand_commands_give_the_same_views_after_flushall_and_replay() {
         let mut views = Vec::new();
         for i in 0..1_000 {
             let path = format!("/projections/accounts/a{i}");
-            let whole = |view: &crate::support::app::Answer| {
-                view.status == 200 && view.json()["version"] == 10
-            };
+            let whole = |view: &Answer| view.status == 200 && view.json()["version"] == 10;
             views.push(service.eventually(&path, whole).await.body);
         }
         (service, views)
@@ -117,9 +116,8 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_command() {
     let service = service.read().await;
     for (target, history) in &log {
         let id = target.strip_prefix("account/").expect("an account");
-        let is_whole = |answer: &crate::support::app::Answer| {
-            answer.status == 200 && answer.json()["version"] == history.len()
-        };
+        let is_whole =
+            |answer: &Answer| answer.status == 200 && answer.json()["version"] == history.len();
         let view =
             service.eventually(&format!("/projections/accounts/{id}"), is_whole).await.json();
         assert_eq!(view["balance"], history.len() - 1, "{id}: each deposit once in the view");
@@ -264,6 +262,51 @@ async fn a_redis_that_begins_to_evict_is_not_read_until_it_is_set_back() {
     service.wait_ready().await;
     let said = service.said().matches("waiting for the view store").count();
     assert_eq!(said, 1, "what lasts is said once:\n{}", service.said());
+}
+
+/// R5: which views an evicting Redis forgot nobody knows, so all are built again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_views_of_a_redis_that_has_evicted_are_rebuilt() {
+    let redis = RedisServer::start(&[]);
+    let service = Process::start(&shared_brokers(), redis.url()).await;
+    let service = service.restarted_with("RETELL_VIEWS__CHECK_INTERVAL_MS", "50").ready().await;
+    for id in ["ann", "bob", "cid"] {
+        let done = service.open(id, "Ann").await.ok();
+        service.view(id, done.header("retell-position")).await;
+    }
+    // Something that Redis may evict, so that it does; and one view, as if it were that one.
+    let mut connection = connection(redis.url()).await;
+    let mut tell = async |command: &str| {
+        let mut words = command.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a command"));
+        for word in words {
+            cmd.arg(word);
+        }
+        let answer: redis::Value = cmd.query_async(&mut connection).await.expect("done");
+        answer
+    };
+    tell("SET junk x EX 1000").await;
+    tell("CONFIG SET maxmemory-policy volatile-lru").await;
+    tell("CONFIG SET maxmemory 1").await;
+    let path = "/projections/accounts/ann";
+    let is_refused = |answer: &Answer| answer.json()["code"] == "views_refused";
+    service.eventually(path, is_refused).await;
+    let keys = tell("KEYS *:accounts:*:doc:ann").await;
+    let keys: Vec<String> = redis::from_redis_value(keys).expect("keys");
+    assert_eq!(tell(&format!("DEL {}", keys[0])).await, redis::Value::Int(1));
+    tell("CONFIG SET maxmemory 0").await;
+    tell("CONFIG SET maxmemory-policy noeviction").await;
+    for id in ["ann", "bob", "cid"] {
+        let path = format!("/projections/accounts/{id}");
+        let is_back = |answer: &Answer| match answer.status {
+            200 => true,
+            503 => false,
+            other => panic!("{other} for a view that the log has: {answer:?}"),
+        };
+        service.eventually(&path, is_back).await;
+    }
+    let said = service.said();
+    assert!(said.contains("Redis has evicted keys"), "{said}");
 }
 
 /// R5: the views of another log under the same keys are never believed.
