@@ -205,6 +205,7 @@ async fn a_client_that_does_not_read_is_not_read_and_goes_on_when_it_does() {
             if now == before && now > 0 {
                 return now;
             }
+            eprintln!("{now} of {count} done");
             before = now;
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
