@@ -69,9 +69,6 @@ pub struct WriteParts {
 pub struct SendOptions {
     /// The command's id; a new one when there is none.
     pub command_id: Option<CommandId>,
-    /// Whether the id may come again: then the first outcome is kept, a refusal too, and given
-    /// again. An id that was made for this command alone is not repeatable.
-    pub repeatable: bool,
     /// What the aggregate must be, or the command is not decided.
     pub expected: Option<Expected>,
     /// What travels with the command into its record.
@@ -211,9 +208,8 @@ impl Commands {
         reply: oneshot::Sender<super::ticket::Answer>,
     ) -> Ticket {
         let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
-        let SendOptions { repeatable, metadata, .. } = options;
-        let attempts = 0;
-        Ticket { target, kind, order, command_id, repeatable, metadata, attempts, custody, reply }
+        let (metadata, attempts) = (options.metadata, 0);
+        Ticket { target, kind, order, command_id, metadata, attempts, custody, reply }
     }
 }
 

@@ -22,9 +22,6 @@ pub(super) struct Ticket {
     pub(super) kind: Arc<dyn AnyKind>,
     pub(super) order: Order,
     pub(super) command_id: CommandId,
-    /// Whether the id may come again.
-    #[expect(dead_code, reason = "the outcomes of such commands are kept soon")]
-    pub(super) repeatable: bool,
     pub(super) metadata: Metadata,
     /// How often it was decided.
     pub(super) attempts: u32,
