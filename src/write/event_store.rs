@@ -215,6 +215,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         | Failure::BadId(_)
         | Failure::BadCommand(_)
         | Failure::KeyReused
+        | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
         | Failure::Bug(_) => AggregateError::UnexpectedError(Box::new(failure)),
     }

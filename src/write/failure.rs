@@ -57,6 +57,9 @@ pub enum Failure {
     /// The command with this id is still under way. Ask again later, with the same id.
     #[error("the command with this Idempotency-Key is still under way")]
     InFlight,
+    /// No command with this id has an outcome here. It may still come.
+    #[error("no command with this id has an outcome")]
+    NoOutcome,
     /// The events do not fit a record. Do not retry.
     #[error("the events take {len} bytes in the log, at most {max} fit")]
     EventsTooLarge {
