@@ -135,6 +135,8 @@ impl AppBuilder {
             tails: tails.clone(),
             log: log.clone(),
             gate: log_gate.clone(),
+            store: store.clone(),
+            store_gate: store_gate.clone(),
             kinds,
             ids: ids.clone(),
             identity: node.clone(),

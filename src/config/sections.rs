@@ -126,6 +126,9 @@ pub struct WriteConfig {
     pub in_flight_max: usize,
     /// Aggregates held in memory.
     pub cached_aggregates_max: usize,
+    /// How long a change waits before it is stored.
+    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
+    pub commit_interval: Duration,
     /// How long a decision may take.
     #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
     pub decide_timeout: Duration,

@@ -157,6 +157,7 @@ const fn code(ownership: &Ownership) -> &'static str {
         Ownership::Recovering | Ownership::Claiming => "partition_starting",
         Ownership::Deposed { .. } => "partition_deposed",
         Ownership::Waiting { .. } => "log_unavailable",
+        Ownership::WaitingForStates { .. } => "views_unavailable",
         Ownership::Refused { .. } => "log_refused",
         Ownership::Stopped => "shutting_down",
         Ownership::Owner { .. } => "owner",

@@ -21,6 +21,10 @@ pub struct Checks {
     pub checkpoint: bool,
     /// A checkpoint is used only on the log that it was taken on.
     pub log_id: bool,
+    /// A writer that finds its states at another checkpoint than the one it left reads the log.
+    pub own_checkpoint: bool,
+    /// A writer forgets an aggregate only when its states are stored up to the last commit.
+    pub eviction: bool,
 }
 
 impl Default for Checks {
@@ -33,6 +37,8 @@ impl Default for Checks {
             first_outcome: true,
             checkpoint: true,
             log_id: true,
+            own_checkpoint: true,
+            eviction: true,
         }
     }
 }

@@ -8,6 +8,7 @@ mod change;
 mod clock;
 mod copies;
 mod event_log;
+mod log_origin;
 mod space;
 mod tail;
 mod view_store;
@@ -22,6 +23,7 @@ pub use event_log::{
     AppendError, Appender, Chunk, EventLog, LogError, LogReader, LogRecord, NewRecord, Report,
     SendNumber,
 };
+pub use log_origin::LogOrigin;
 pub use space::{Space, SpaceState};
 pub use tail::{Tail, Tailed, Tails};
 pub use view_store::{Commit, Dropped, Pointer, RangeQuery, StoreError, ViewStore, Watch};

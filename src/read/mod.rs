@@ -11,7 +11,6 @@ mod feed;
 mod generations;
 mod inlet;
 mod lane;
-mod origin;
 mod queries;
 mod replay;
 mod start;

@@ -9,13 +9,12 @@ use tokio::task::JoinSet;
 use crate::config::{ReadConfig, ReplayConfig};
 use crate::gate::Gate;
 use crate::log::Checks;
-use crate::ports::{EventLog, Ids, Tails, ViewStore};
+use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::Projections;
 use super::ends::Ends;
 use super::feed::Feed;
-use super::origin::Origin;
 use super::queries::{Entry, Inner, Views};
 use super::replay::Replays;
 use super::supervisor::{Published, Shared, Supervisor};
@@ -77,7 +76,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         gates: [log_gate, store_gate.clone()],
         ids: ids.clone(),
         feeds,
-        origins: partitions.iter().map(|p| Origin::new(log.clone(), p, checks)).collect(),
+        origins: partitions.iter().map(|p| LogOrigin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),
         read,
         replay,

@@ -82,11 +82,16 @@ impl Writer {
         }
         let base = match self.aggregates.tip(&ticket.target) {
             Ok(base) => base,
+            Err(NoState::Missing) => {
+                self.miss(reign, ticket);
+                return Ok(());
+            }
             Err(why) => {
-                fail_without_state(ticket, why);
+                fail_without_state(ticket, why, self.shared.config.cached_aggregates_max);
                 return Ok(());
             }
         };
+        self.numbers.hits += 1;
         if let Some(expected) = ticket.order.expected
             && !expected.is_met_by(base.version)
         {
@@ -107,9 +112,10 @@ impl Writer {
     }
 
     /// Lets a decision go on beside the others; its aggregate's next commands wait for it.
-    fn defer(&self, reign: &mut Reign, ticket: Ticket, base: Snapshot, deciding: Deciding) {
+    fn defer(&mut self, reign: &mut Reign, ticket: Ticket, base: Snapshot, deciding: Deciding) {
         let slot = reign.next_slot;
         reign.next_slot += 1;
+        self.aggregates.note_deciding(&ticket.target, true);
         reign.waiting.insert(ticket.target.clone(), std::collections::VecDeque::new());
         reign.slots.insert(slot, (ticket, base));
         let limit = self.shared.config.decide_timeout;
@@ -124,9 +130,16 @@ impl Writer {
         verdict: Result<Verdict, Failure>,
     ) -> Result<(), End> {
         let Some((ticket, base)) = reign.slots.remove(&slot) else { return Ok(()) };
-        let mut waiting = reign.waiting.remove(&ticket.target).unwrap_or_default();
-        reign.waiting_len -= waiting.len();
-        let mut result = self.conclude(reign, ticket, &base, verdict);
+        let target = ticket.target.clone();
+        self.aggregates.note_deciding(&target, false);
+        self.conclude(reign, ticket, &base, verdict)?;
+        self.go_on_with(reign, &target)
+    }
+
+    /// Decides what has waited for an aggregate.
+    pub(super) fn go_on_with(&mut self, reign: &mut Reign, target: &Target) -> Result<(), End> {
+        let mut waiting = reign.take_waiting(target);
+        let mut result = Ok(());
         while let Some(next) = waiting.pop_front() {
             match result {
                 Ok(()) => result = self.queue(reign, next),
@@ -295,9 +308,9 @@ fn aggregate_of(target: &Target) -> AggregateRef<'_> {
     AggregateRef { aggregate_type: target.aggregate_type().into(), id: target.id().into() }
 }
 
-fn fail_without_state(ticket: Ticket, why: NoState) {
+fn fail_without_state(ticket: Ticket, why: NoState, max: usize) {
     let failure = match why {
-        NoState::CacheFull(max) => Failure::CacheFull { max },
+        NoState::CacheFull | NoState::Missing => Failure::CacheFull { max },
         NoState::Unreadable(detail) => {
             Failure::HistoryUnreadable { target: ticket.target.to_string(), detail }
         }

@@ -80,6 +80,9 @@ pub enum Failure {
         /// The setting.
         max: usize,
     },
+    /// The aggregate is not in memory, and the view store does not answer. Retry later.
+    #[error("the aggregate's state cannot be read: {0}")]
+    StateUnavailable(String),
     /// This node does not write this partition. Retry, elsewhere if possible.
     #[error("this node does not own partition {partition}: {detail}")]
     NoOwner {

@@ -11,11 +11,12 @@ use crate::events::{CommandId, Commit, StoredEvent};
 use crate::log::{Mark, Stamp};
 use crate::ports::LogRecord;
 
-use super::aggregates::Snapshot;
+use super::aggregates::{Place, Snapshot};
 use super::failure::Failure;
 use super::kind::{AnyKind, State};
-use super::outcomes::IdHash;
+use super::outcomes::{IdHash, hour_of};
 use super::pending::Pending;
+use super::unsaved::NewKey;
 use super::writer::Writer;
 
 impl Writer {
@@ -28,6 +29,13 @@ impl Writer {
             (Mark::Claim, Stamp::Claim { term }) => self.take_claim(term, &record.value),
             _ => {}
         }
+        self.record_taken();
+    }
+
+    /// After each record: what the state space lacks is cut between two.
+    pub(super) fn record_taken(&mut self) {
+        let tracker = &self.tracker;
+        self.unsaved.record_taken(|| tracker.checkpoint());
     }
 
     fn take_commit(&mut self, record: &LogRecord) {
@@ -42,6 +50,9 @@ impl Writer {
         let Some(target) = record.key.as_ref().and_then(|key| Target::parse(key).ok()) else {
             return self.alarm(record.offset, "a commit that counts has no aggregate as its key");
         };
+        if !self.is_open {
+            return; // it is folded when its states are read
+        }
         let shared = self.shared.clone();
         let Some(kind) = shared.kinds.get(target.aggregate_type()) else {
             return; // nobody here decides on it, so nobody needs to read it
@@ -73,7 +84,13 @@ impl Writer {
         if commit.events.is_empty() || self.aggregates.is_held_back(&target) {
             return;
         }
-        let Some(settled) = self.aggregates.take_settled(&target) else { return };
+        let Some(settled) = self.aggregates.take_settled(&target) else {
+            // Only another owner writes to an aggregate that is not here.
+            return self.forget();
+        };
+        if settled.offset.is_some_and(|last| last >= offset) {
+            return self.aggregates.give_back(&target, settled);
+        }
         if commit.first_version != settled.version.next() {
             let why = format!("version {} follows {}", commit.first_version, settled.version);
             self.alarm(offset, &why);
@@ -87,7 +104,7 @@ impl Writer {
                     offset: Some(offset),
                     time: commit.time,
                 };
-                self.aggregates.put(target, settled);
+                self.note_settled(&target, settled);
             }
             Err(why) => self.hold_back(target, offset, &why),
         }
@@ -97,30 +114,47 @@ impl Writer {
     pub(super) fn settle(&mut self, pending: Pending, offset: Offset, time: Time) {
         let target = pending.ticket.target.clone();
         self.note_outcome(&target, pending.ticket.command_id.as_str(), offset, time);
-        if pending.is_empty() {
+        if pending.is_empty() || !self.is_open {
             pending.succeed(offset);
-        } else if self.aggregates.follows(&target, &pending) {
-            let settled = pending.succeed(offset);
-            self.aggregates.settle(&target, settled);
-        } else {
-            let why = "a stranger's commit came between";
-            pending.ticket.fail(Failure::OutcomeUnknown);
-            self.alarm(offset, why);
-            self.hold_back(target, offset, why);
+            return;
+        }
+        match self.aggregates.place(&target, offset, &pending) {
+            Place::Next => {
+                let settled = pending.succeed(offset);
+                self.note_settled(&target, settled);
+            }
+            Place::Known => drop(pending.succeed(offset)),
+            Place::Wrong => {
+                let why = "a stranger's commit came between";
+                pending.ticket.fail(Failure::OutcomeUnknown);
+                self.alarm(offset, why);
+                self.hold_back(target, offset, why);
+            }
+        }
+    }
+
+    fn note_settled(&mut self, target: &Target, settled: Snapshot) {
+        if self.aggregates.settle(target, settled) {
+            self.unsaved.add(target.clone());
         }
     }
 
     /// A generated id is found by its time, any other by its place.
     fn note_outcome(&mut self, target: &Target, command_id: &str, offset: Offset, time: Time) {
-        if !CommandId::is_generated(command_id) {
-            self.outcomes.note(IdHash::of(target, command_id), offset, time);
+        if self.is_open && !CommandId::is_generated(command_id) {
+            let (hash, hour) = (IdHash::of(target, command_id), hour_of(time));
+            self.outcomes.note_in(hour, hash, offset);
+            self.unsaved.add_key(NewKey { hash, offset, hour });
         }
     }
 
     fn hold_back(&mut self, target: Target, offset: Offset, why: &str) {
         let (partition, aggregate) = (self.partition, target.as_str());
         tracing::error!(%partition, %offset, aggregate, why, "an aggregate cannot be read");
-        self.aggregates.hold_back(target, format!("record {partition}@{offset}: {why}"));
+        let why = format!("record {partition}@{offset}: {why}");
+        if self.aggregates.hold_back(&target, why) {
+            self.unsaved.add(target);
+        }
     }
 
     fn alarm(&mut self, offset: Offset, what: &str) {

@@ -15,7 +15,7 @@ use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
 use crate::events::{CommandId, Metadata};
 use crate::gate::Gate;
 use crate::log::Checks;
-use crate::ports::{EventLog, Ids, Tails};
+use crate::ports::{EventLog, Ids, Tails, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::decided::Recall;
@@ -51,6 +51,10 @@ pub struct WriteParts {
     pub log: Arc<dyn EventLog>,
     /// Opens when the log may be written.
     pub gate: Gate,
+    /// Where states are stored.
+    pub store: Arc<dyn ViewStore>,
+    /// Opens when the store may be trusted.
+    pub store_gate: Gate,
     /// The aggregate types.
     pub kinds: Kinds,
     /// Where new ids come from.
@@ -61,9 +65,9 @@ pub struct WriteParts {
     pub config: WriteConfig,
     /// How long a command may take when its sender does not say.
     pub request_timeout: Duration,
-    /// All, unless a test leaves one out.
     /// Where readers in this process find the newest records.
     pub tails: Tails,
+    /// All, unless a test leaves one out.
     #[doc(hidden)]
     pub checks: Checks,
 }
@@ -87,9 +91,18 @@ pub struct SendOptions {
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
     pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
-        let WriteParts { log, gate, kinds, ids, identity, config, request_timeout, tails, checks } =
-            parts;
-        let shared = Arc::new(Shared { log, gate, kinds, ids, identity, config, checks });
+        let WriteParts { request_timeout, tails, .. } = parts;
+        let shared = Arc::new(Shared {
+            log: parts.log,
+            gate: parts.gate,
+            store: parts.store,
+            store_gate: parts.store_gate,
+            kinds: parts.kinds,
+            ids: parts.ids,
+            identity: parts.identity,
+            config: parts.config,
+            checks: parts.checks,
+        });
         let start = |partition: Partition| {
             let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
             let status = StatusCell::default();
@@ -323,6 +336,7 @@ impl Lane {
             Ownership::Waiting { reason } | Ownership::Refused { reason } => {
                 Failure::LogUnavailable(reason)
             }
+            Ownership::WaitingForStates { reason } => Failure::StateUnavailable(reason),
             Ownership::Stopped => Failure::ShuttingDown,
             other => Failure::NoOwner { partition: partition.0, detail: other.to_string() },
         }

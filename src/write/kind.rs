@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use cqrs_es::event_sink::EventSink;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::contract::{Aggregate, EventOf, Name, Refusal, Target};
 use crate::events::{StoredEvent, Undecodable, decode, encode};
@@ -76,6 +77,21 @@ pub trait AnyKind: Send + Sync {
         state: Option<State>,
         events: &[StoredEvent<'_>],
     ) -> Result<State, Undecodable>;
+
+    /// The schema of the states: [`Aggregate::SCHEMA`].
+    fn state_schema(&self) -> u32;
+
+    /// A state as JSON.
+    ///
+    /// # Errors
+    /// It has no JSON.
+    fn encode_state(&self, state: &State) -> Result<Box<RawValue>, String>;
+
+    /// The state of this JSON.
+    ///
+    /// # Errors
+    /// It is not that of a state.
+    fn decode_state(&self, json: &str) -> Result<State, String>;
 }
 
 /// A decision under way. A panic of the aggregate is a [`Failure::Bug`].
@@ -207,6 +223,20 @@ impl<A: Aggregate> AnyKind for Kind<A> {
             aggregate.apply(decode::<A>(event)?);
         }
         Ok(Arc::new(aggregate))
+    }
+
+    fn state_schema(&self) -> u32 {
+        A::SCHEMA
+    }
+
+    fn encode_state(&self, state: &State) -> Result<Box<RawValue>, String> {
+        to_raw_value(of::<A>(state)).map_err(|error| error.to_string())
+    }
+
+    fn decode_state(&self, json: &str) -> Result<State, String> {
+        let decoded = catch_unwind(|| serde_json::from_str::<A>(json));
+        let decoded = decoded.map_err(|panic| panic_message(&*panic))?;
+        decoded.map(|state| Arc::new(state) as State).map_err(|error| error.to_string())
     }
 }
 

@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 use crate::contract::{Offset, Target, Time};
 
 /// How long an outcome is kept: a day, and the hour that has begun.
-const HOURS_KEPT: i64 = 25;
+pub(super) const HOURS_KEPT: i64 = 25;
 const HOUR_MS: i64 = 3_600_000;
 /// Places that are forgotten with each that is noted: more than one, so that they grow fewer.
 const FORGOTTEN_AT_ONCE: usize = 4;
 
 /// A target and a command's id, in eight bytes.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct IdHash(u64);
+pub(super) struct IdHash(pub(super) u64);
 
 /// The places of all outcomes of one partition.
 #[derive(Default)]
@@ -29,6 +29,11 @@ pub(super) struct Outcomes {
     earlier: Vec<(IdHash, Offset)>,
     /// All places by their hour of log time, the oldest hour first.
     hours: VecDeque<(i64, Vec<(IdHash, Offset)>)>,
+}
+
+/// The hour of a moment.
+pub(super) const fn hour_of(time: Time) -> i64 {
+    time.millis().div_euclid(HOUR_MS)
 }
 
 impl IdHash {
@@ -50,7 +55,11 @@ impl Outcomes {
 
     /// Notes where an outcome is, by the log's clock.
     pub(super) fn note(&mut self, hash: IdHash, offset: Offset, time: Time) {
-        let hour = time.millis().div_euclid(HOUR_MS);
+        self.note_in(hour_of(time), hash, offset);
+    }
+
+    /// Notes where an outcome of this hour is.
+    pub(super) fn note_in(&mut self, hour: i64, hash: IdHash, offset: Offset) {
         self.forget(hour - HOURS_KEPT);
         if let Some(before) = self.places.insert(hash, offset) {
             self.earlier.push((hash, before));

@@ -8,8 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::events::{Claim, RECORD_VERSION, Unreadable};
 use crate::log::{PARTITION_HASH, Stamp, Term};
-use crate::ports::{Appender, Chunk, LogError, LogReader, NewRecord};
+use crate::ports::{Appender, Chunk, LogError, LogReader, LogRecord, NewRecord};
 
+use super::setback::Setback;
 use super::status::Ownership;
 use super::writer::{Ruler, Writer};
 
@@ -30,8 +31,15 @@ pub(super) enum Claimed {
 
 impl Writer {
     /// Reads to the end and claims, until a claim decides.
-    pub(super) async fn claim(&mut self) -> Result<Claimed, LogError> {
+    pub(super) async fn claim(&mut self) -> Result<Claimed, Setback> {
         self.publish(Ownership::Recovering);
+        if !self.is_open {
+            self.skim_to_end().await?;
+            if self.wrong_layout().is_none() && !self.may_claim() {
+                return Ok(Claimed::ByAnother);
+            }
+            self.open().await?;
+        }
         let log = self.shared.log.clone();
         let mut reader = log.reader(self.partition, self.tracker.next()).await?;
         self.read_to_end(reader.as_mut()).await?;
@@ -72,10 +80,10 @@ impl Writer {
     }
 
     /// Takes records until the reader is at the end.
-    pub(super) async fn read_to_end(&mut self, reader: &mut dyn LogReader) -> Result<(), LogError> {
+    async fn read_to_end(&mut self, reader: &mut dyn LogReader) -> Result<(), Setback> {
         loop {
             let chunk = reader.next(CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX).await?;
-            self.take_chunk(&chunk);
+            self.take_with_states(&chunk).await?;
             if chunk.at_end {
                 self.publish_numbers();
                 return Ok(());
@@ -84,7 +92,11 @@ impl Writer {
     }
 
     pub(super) fn take_chunk(&mut self, chunk: &Chunk) {
-        for record in &chunk.records {
+        self.take_all(&chunk.records);
+    }
+
+    pub(super) fn take_all(&mut self, records: &[LogRecord]) {
+        for record in records {
             self.take(record);
             self.tail.pass(record.offset, || record.clone());
         }
@@ -97,13 +109,15 @@ impl Writer {
         &mut self,
         reader: &mut dyn LogReader,
         term: Term,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), Setback> {
         let deadline = Instant::now() + self.shared.config.settle_timeout;
         while self.tracker.fold().term < term {
             let next = reader.next(CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX);
             match timeout_at(deadline, next).await {
-                Ok(chunk) => self.take_chunk(&chunk?),
-                Err(_) => return Err(LogError::Unavailable("a claim did not land".to_owned())),
+                Ok(chunk) => self.take_with_states(&chunk?).await?,
+                Err(_) => {
+                    return Err(LogError::Unavailable("a claim did not land".to_owned()).into());
+                }
             }
         }
         Ok(())
@@ -133,7 +147,11 @@ impl Writer {
             self.layout.get_or_insert_with(|| (claim.partitions, claim.hash.clone()));
         }
         self.ruler = Some(Ruler { term, claim, of_newer });
-        self.decide_again();
+        // When the fold went back, older claims come again: they have decided what they could.
+        if term > self.decided {
+            self.decided = term;
+            self.decide_again();
+        }
     }
 
     /// What is wrong with the log's partitions, by the first claim that can be read.

@@ -14,6 +14,7 @@ use crate::shutdown::Shutdown;
 use super::aggregates::Snapshot;
 use super::failure::Failure;
 use super::kind::Verdict;
+use super::misses::Misses;
 use super::repeat::Searches;
 use super::status::Ownership;
 use super::ticket::Ticket;
@@ -38,6 +39,8 @@ pub(super) struct Reign {
     /// Commands whose aggregate has a decision under way, by aggregate.
     pub(super) waiting: BTreeMap<Target, VecDeque<Ticket>>,
     pub(super) waiting_len: usize,
+    /// Aggregates that are being read.
+    pub(super) misses: Misses,
     /// Commands whose first outcome is looked for.
     pub(super) searches: Searches,
     /// A query for the log's end, and the answers that it will cover.
@@ -70,11 +73,19 @@ impl Reign {
             deciding: FuturesUnordered::new(),
             waiting: BTreeMap::new(),
             waiting_len: 0,
+            misses: Misses::default(),
             searches: Searches::default(),
             query: None,
             horizon: Offset(0),
             last_active: Instant::now(),
         }
+    }
+
+    /// Takes what has waited for an aggregate.
+    pub(super) fn take_waiting(&mut self, target: &Target) -> VecDeque<Ticket> {
+        let waiting = self.waiting.remove(target).unwrap_or_default();
+        self.waiting_len -= waiting.len();
+        waiting
     }
 
     /// Takes back what was being decided.
@@ -96,6 +107,9 @@ impl Writer {
         tracing::info!(%partition, %term, "owner of the partition");
         self.tail.begin(self.tracker.next());
         let end = self.serve_reign(&mut reign, shutdown).await;
+        if matches!(end, End::Shutdown) {
+            self.save_rest().await;
+        }
         self.tail.end();
         self.reigning = None;
         self.publish(Ownership::Recovering);
@@ -106,7 +120,9 @@ impl Writer {
     async fn serve_reign(&mut self, reign: &mut Reign, shutdown: &Shutdown) -> End {
         let mut reports: Vec<Report> = Vec::new();
         let mut taken: Vec<Ticket> = Vec::new();
-        let mut tick = interval(self.shared.config.idle_check_interval.min(TICK_MAX));
+        let config = &self.shared.config;
+        let period = config.idle_check_interval.min(config.commit_interval).min(TICK_MAX);
+        let mut tick = interval(period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if let Err(end) = self.decide_first(reign).and_then(|()| self.go_on(reign)) {
             return end;
@@ -127,6 +143,12 @@ impl Writer {
                 }
                 Some(ended) = reign.searches.running.next(), if reign.searches.len() > 0 => {
                     self.searched(reign, ended)
+                }
+                Some(fetched) = reign.misses.running.next(), if !reign.misses.running.is_empty() => {
+                    self.fetched(reign, fetched)
+                }
+                Some(ended) = self.saving.task.join_next(), if !self.saving.task.is_empty() => {
+                    self.saved_in_reign(ended)
                 }
                 (end, covers) = answer(&mut reign.query), if reign.query.is_some() => {
                     reign.query = None;
@@ -149,6 +171,8 @@ impl Writer {
             if let Err(end) = self.go_on(reign) {
                 return end;
             }
+            self.fetch(reign);
+            self.save_full();
         }
     }
 
@@ -209,13 +233,15 @@ impl Writer {
 
     /// Looks after time: a record that does not settle, a partition in which nothing happens.
     fn tick(&mut self, reign: &mut Reign) -> Result<(), End> {
-        let config = &self.shared.config;
+        let (settle_timeout, idle_interval) =
+            (self.shared.config.settle_timeout, self.shared.config.idle_check_interval);
         let oldest = self.in_flight.front().map(|pending| pending.sent_at);
-        if oldest.is_some_and(|sent_at| sent_at.elapsed() > config.settle_timeout) {
+        if oldest.is_some_and(|sent_at| sent_at.elapsed() > settle_timeout) {
             return Err(End::Term("an append was not settled in time".to_owned()));
         }
+        self.save_due();
         self.publish_numbers();
-        let idle = reign.last_active.elapsed() >= config.idle_check_interval;
+        let idle = reign.last_active.elapsed() >= idle_interval;
         if idle && reign.query.is_none() && self.in_flight.is_empty() {
             reign.last_active = Instant::now();
             self.ask_for_end(reign);

@@ -79,6 +79,7 @@ impl Writer {
         reign.settled = SendNumber(send.0 + 1);
         self.hand_on(&pending, at, time, stamp);
         self.settle(pending, at, time);
+        self.record_taken();
         true
     }
 
@@ -102,6 +103,9 @@ impl Writer {
         reign.settled = self.in_flight.front().map_or(reign.next_send, |oldest| oldest.send);
         if self.tracker.fold().term > reign.term {
             return Err(End::Deposed);
+        }
+        if !self.is_open {
+            return Err(End::Term("states are not known any more".to_owned()));
         }
         if self.intruded {
             return Err(End::Term("a stranger wrote into the term".to_owned()));

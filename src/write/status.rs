@@ -35,6 +35,11 @@ pub enum Ownership {
         /// What it said last.
         reason: String,
     },
+    /// The view store does not answer, and the log is too long to be read without it.
+    WaitingForStates {
+        /// What it said last.
+        reason: String,
+    },
     /// The log is not one that this process may write.
     Refused {
         /// Why.
@@ -60,6 +65,16 @@ pub struct WriterStatus {
     pub unreadable: usize,
     /// Outcomes of commands whose id may come again, that it can find.
     pub outcomes: usize,
+    /// Commands whose aggregate was in memory, since the process started.
+    pub hits: u64,
+    /// Aggregates that had to be read from the state space, since the process started.
+    pub misses: u64,
+    /// The offset up to which states are stored.
+    pub stored: Offset,
+    /// Offsets that the stored states are behind: what a restart has to read.
+    pub behind: u64,
+    /// Why states are not stored at the moment, if so.
+    pub problem: Option<String>,
     /// Records in flight.
     pub in_flight: usize,
     /// Alarms: records with a right stamp that no writer of ours can have sent.
@@ -113,6 +128,7 @@ impl std::fmt::Display for Ownership {
             Self::Owner { term } => write!(f, "owner in term {term}"),
             Self::Deposed { term, by } => write!(f, "deposed: {by} claimed term {term}"),
             Self::Waiting { reason } => write!(f, "waiting for the log: {reason}"),
+            Self::WaitingForStates { reason } => write!(f, "waiting for its states: {reason}"),
             Self::Refused { reason } => write!(f, "refused: {reason}"),
             Self::Stopped => f.write_str("shutting down"),
         }

@@ -16,7 +16,7 @@ use crate::contract::{Offset, Partition};
 use crate::events::Claim;
 use crate::gate::Gate;
 use crate::log::{Checks, Term, Tracker};
-use crate::ports::{EventLog, Ids, LogError, Tail};
+use crate::ports::{EventLog, Ids, LogOrigin, Tail, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::aggregates::Aggregates;
@@ -26,10 +26,14 @@ use super::outcomes::Outcomes;
 use super::pending::InFlight;
 use super::recovery::Claimed;
 use super::reign::{End, Reign};
+use super::saving::Saving;
+use super::setback::Setback;
+use super::space::StateSpace;
 use super::status::{Ownership, StatusCell};
 use super::ticket::Ticket;
 use super::unconfirmed::Unconfirmed;
 use super::under_way::UnderWay;
+use super::unsaved::Unsaved;
 use super::waypoints::Waypoints;
 
 /// How long a writer waits before it asks a log again that did not answer.
@@ -50,6 +54,8 @@ pub struct Identity {
 pub(super) struct Shared {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) gate: Gate,
+    pub(super) store: Arc<dyn ViewStore>,
+    pub(super) store_gate: Gate,
     pub(super) kinds: Kinds,
     pub(super) ids: Ids,
     pub(super) identity: Identity,
@@ -76,7 +82,18 @@ pub(super) struct Writer {
     pub(super) tracker: Tracker,
     /// The end that was reached when the log was last read: beyond the fold there may be holes.
     pub(super) seen_to: Offset,
+    pub(super) origin: LogOrigin,
+    /// Whether what is in memory is what the log says up to the fold. If not, states are neither
+    /// folded nor decided on, until they are opened again.
+    pub(super) is_open: bool,
     pub(super) aggregates: Aggregates,
+    /// What the state space lacks.
+    pub(super) unsaved: Unsaved,
+    pub(super) saving: Saving,
+    /// Whether a stored state turned out to be unreadable, and whether all were rebuilt for that.
+    pub(super) must_rebuild: bool,
+    pub(super) was_rebuilt: bool,
+    pub(super) numbers: Numbers,
     pub(super) in_flight: InFlight,
     pub(super) unconfirmed: Unconfirmed,
     /// Where the first outcomes are.
@@ -87,6 +104,8 @@ pub(super) struct Writer {
     /// Commands of an ended term, to be decided again before any new one.
     pub(super) again: VecDeque<Ticket>,
     pub(super) ruler: Option<Ruler>,
+    /// The newest term whose claim was taken: what is older was decided by it.
+    pub(super) decided: Term,
     /// Whether a claim of this process has counted.
     pub(super) has_reigned: bool,
     /// Partitions and hash of the log, by the first claim that could be read.
@@ -100,6 +119,15 @@ pub(super) struct Writer {
     pub(super) buffer: BytesMut,
     /// Where readers in this process find what this writer has passed.
     pub(super) tail: Tail,
+}
+
+/// What a writer counts.
+#[derive(Default)]
+pub(super) struct Numbers {
+    /// Commands whose aggregate was in memory.
+    pub(super) hits: u64,
+    /// Aggregates that had to be read.
+    pub(super) misses: u64,
 }
 
 /// Why a writer stops being one.
@@ -120,15 +148,26 @@ impl Writer {
     ) -> Self {
         let share = shared.log.partitions().count() as usize;
         let cached_max = shared.config.cached_aggregates_max.div_ceil(share);
-        let tracker = Tracker::default().checking(shared.checks);
+        let checks = shared.checks;
+        let tracker = Tracker::default().checking(checks);
+        let (store, gate) = (shared.store.clone(), shared.store_gate.clone());
+        let space = StateSpace::new(store, gate, shared.kinds.clone(), partition);
         Self {
+            origin: LogOrigin::new(shared.log.clone(), partition, checks),
+            is_open: false,
+            unsaved: Unsaved::new(space.states_max()),
+            saving: Saving::new(space),
+            must_rebuild: false,
+            was_rebuilt: false,
+            numbers: Numbers::default(),
+            decided: Term(0),
             shared,
             partition,
             inbox,
             status,
             tracker,
             seen_to: Offset(0),
-            aggregates: Aggregates::new(cached_max),
+            aggregates: Aggregates::new(cached_max, checks.eviction),
             in_flight: InFlight::default(),
             unconfirmed: Unconfirmed::default(),
             outcomes: Outcomes::default(),
@@ -189,6 +228,7 @@ impl Writer {
                 Ok(Claimed::ByAnother) => {
                     self.note_deposed();
                     self.reject_undecided();
+                    self.forget();
                     self.tail.begin(self.tracker.next());
                     let stop = self.follow(shutdown).await;
                     self.tail.end();
@@ -197,8 +237,10 @@ impl Writer {
                     }
                 }
                 Ok(Claimed::WrongLog(reason)) => return Stop::Refused(reason),
-                Err(error) if error.is_retryable() => self.wait_for_log(&error).await,
-                Err(error) => return Stop::Refused(error.to_string()),
+                Err(Setback::Log(error)) if !error.is_retryable() => {
+                    return Stop::Refused(error.to_string());
+                }
+                Err(setback) => self.wait_after(&setback).await,
             }
         }
     }
@@ -258,9 +300,14 @@ impl Writer {
         self.publish(Ownership::Deposed { term, by });
     }
 
-    async fn wait_for_log(&mut self, error: &LogError) {
-        tracing::warn!(partition = %self.partition, %error, "the log does not answer");
-        self.publish(Ownership::Waiting { reason: error.to_string() });
+    async fn wait_after(&mut self, setback: &Setback) {
+        tracing::warn!(partition = %self.partition, %setback, "the partition cannot be claimed yet");
+        let reason = setback.to_string();
+        match setback {
+            Setback::Log(_) => self.publish(Ownership::Waiting { reason }),
+            Setback::Store(_) => self.publish(Ownership::WaitingForStates { reason }),
+            Setback::Lost(_) => self.forget(),
+        }
         tokio::time::sleep(RETRY_DELAY).await;
     }
 
@@ -329,6 +376,12 @@ impl Writer {
             status.unreadable = self.aggregates.unreadable();
             status.in_flight = self.in_flight.len();
             status.outcomes = self.outcomes.len();
+            status.hits = self.numbers.hits;
+            status.misses = self.numbers.misses;
+            let stored = self.saving.state.checkpoint().map_or(Offset(0), |it| it.next);
+            status.stored = stored;
+            status.behind = self.tracker.next().0.saturating_sub(stored.0);
+            status.problem = self.saving.problem().map(str::to_owned);
             status.alarms = self.alarms;
         });
     }

@@ -138,6 +138,10 @@ pub(super) async fn method_not_allowed(method: Method) -> Problem {
 fn in_public(failure: &Failure) -> String {
     match failure {
         Failure::LogUnavailable(_) => "the log does not answer; nothing was done".to_owned(),
+        Failure::StateUnavailable(_) => {
+            "the view store, which has the aggregate's state, does not answer; nothing was done"
+                .to_owned()
+        }
         Failure::HistoryUnreadable { target, .. } => {
             format!("the history of {target} cannot be read; nothing was done")
         }

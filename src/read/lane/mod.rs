@@ -18,12 +18,11 @@ use tokio::time::sleep;
 use crate::config::ReadConfig;
 use crate::contract::{Offset, Source, Time};
 use crate::log::{Checks, Tracker};
-use crate::ports::{EventLog, Ids, LogError, Space, SpaceState, StoreError, ViewStore};
+use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
 use super::feed::Feed;
-use super::origin::Origin;
 use super::status::LaneState;
 use super::steps::ParkedMap;
 use super::workspace::Workspace;
@@ -47,7 +46,7 @@ pub(super) struct LaneParts {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) feed: Feed,
-    pub(super) origin: Origin,
+    pub(super) origin: LogOrigin,
     pub(super) ids: Ids,
     pub(super) space: Space,
     pub(super) config: ReadConfig,

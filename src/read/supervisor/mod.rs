@@ -19,14 +19,13 @@ use crate::config::{ReadConfig, ReplayConfig};
 use crate::contract::{Offset, Partition};
 use crate::gate::Gate;
 use crate::log::{Checks, Partitions};
-use crate::ports::{EventLog, Ids, LogError, Pointer, Space, StoreError, ViewStore};
+use crate::ports::{EventLog, Ids, LogError, LogOrigin, Pointer, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
 use super::feed::Feed;
 use super::generations::{Generation, Live, drop_generation, spaces};
 use super::lane::{IDLE_CHECK, LaneParts};
-use super::origin::Origin;
 use super::replay::{ReplayState, Replays, Request};
 use super::status::LaneState;
 
@@ -38,7 +37,7 @@ pub(super) struct Shared {
     pub(super) gates: [Gate; 2],
     pub(super) ids: Ids,
     pub(super) feeds: Vec<Feed>,
-    pub(super) origins: Vec<Origin>,
+    pub(super) origins: Vec<LogOrigin>,
     pub(super) read: ReadConfig,
     pub(super) replay: ReplayConfig,
     pub(super) checks: Checks,

@@ -168,6 +168,8 @@ const fn is_expected(failure: &Failure) -> bool {
         failure,
         Failure::QueueFull { .. }
             | Failure::NoOwner { .. }
+            | Failure::CacheFull { .. }
+            | Failure::StateUnavailable(_)
             | Failure::LogUnavailable(_)
             | Failure::ShuttingDown
             | Failure::OutcomeUnknown

@@ -64,7 +64,8 @@ impl Cluster {
         let mut write = DEFAULTS.write.clone();
         write.queue_len_max = 2 + chance.index(8);
         write.in_flight_max = 2 + chance.index(16);
-        write.cached_aggregates_max = 1_000;
+        write.cached_aggregates_max = 1 + chance.index(6);
+        write.commit_interval = Duration::from_millis(10) + chance.millis(200);
         write.settle_timeout = Duration::from_millis(60) + chance.millis(200);
         write.idle_check_interval = Duration::from_millis(50) + chance.millis(200);
         let mut read = DEFAULTS.read.clone();
@@ -74,7 +75,7 @@ impl Cluster {
         replay.memory_bytes_max = 1 + chance.index(8_000);
         replay.keep_previous = Duration::from_millis(200) + chance.millis(2_000);
         replay.drop_keys_max = 1 + chance.index(4);
-        let changes_max = 4 + chance.index(20);
+        let changes_max = 6 + chance.index(20);
         let views = MemoryViews::new(world.clock()).with_changes_max(changes_max);
         let broker = Broker::new(world.clone(), partitions);
         Self { world, broker, views, checks, write, read, replay, partitions }
@@ -101,6 +102,8 @@ impl Cluster {
             tails: tails.clone(),
             log: log.clone(),
             gate: gate.clone(),
+            store: store.clone(),
+            store_gate: gate.clone(),
             kinds,
             ids: ids.clone(),
             identity,

@@ -44,6 +44,16 @@ fn without_looking_for_the_first_outcome_a_law_is_broken() {
     must_show(Checks { first_outcome: false, ..Checks::default() });
 }
 
+#[test]
+fn without_comparing_its_own_checkpoint_a_writer_breaks_a_law() {
+    must_show(Checks { own_checkpoint: false, ..Checks::default() });
+}
+
+#[test]
+fn without_the_rule_of_eviction_a_law_is_broken() {
+    must_show(Checks { eviction: false, ..Checks::default() });
+}
+
 fn must_show(checks: Checks) {
     assert_ne!(checks, Checks::default(), "a check is left out");
     let violation = (0..HISTORIES_MAX).find_map(|seed| run(seed, checks).err());

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retell::adapters::SystemClock;
+use retell::adapters::memory::MemoryViews;
 use retell::commands::{Account, AccountCommand, AccountError};
 use retell::config::{Config, WriteConfig};
 use retell::events::CommandId;
 use retell::gate::{Gate, GateState};
 use retell::log::{Checks, Partitions};
-use retell::ports::{EventLog, Ids, Tails};
+use retell::ports::{EventLog, Ids, Tails, ViewStore};
 use retell::shutdown::Shutdown;
 use retell::write::{
     AnyKind, CommandError, Commands, Done, Identity, Kind, Kinds, Ownership, SendOptions,
@@ -64,6 +65,18 @@ impl Writers {
         config: WriteConfig,
         kinds: impl FnOnce(&Ids) -> Vec<Arc<dyn AnyKind>>,
     ) -> Self {
+        let store = Arc::new(MemoryViews::new(Arc::new(SystemClock)));
+        Self::start_on(log, store, node, config, kinds)
+    }
+
+    /// A process that finds and leaves states in this store.
+    pub(crate) fn start_on(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn ViewStore>,
+        node: &str,
+        config: WriteConfig,
+        kinds: impl FnOnce(&Ids) -> Vec<Arc<dyn AnyKind>>,
+    ) -> Self {
         let ids = Ids::new(Arc::new(SystemClock));
         let mut all = Kinds::default();
         kinds(&ids).into_iter().for_each(|kind| all.add(kind).expect("names differ"));
@@ -74,7 +87,9 @@ impl Writers {
         let request_timeout = Duration::from_secs(10);
         let parts = WriteParts {
             log,
-            gate,
+            gate: gate.clone(),
+            store,
+            store_gate: gate,
             kinds: all,
             ids,
             identity,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use crate::contract::Partition;
+use crate::contract::{Offset, Partition};
 use crate::log::{Checkpoint, Checks, LogId, Mark, Tracker};
-use crate::ports::{EventLog, LogError};
+
+use super::{EventLog, LogError};
 
 /// Records read at once while looking for the first claim.
 const CHUNK_RECORDS_MAX: usize = 100;
@@ -15,26 +17,32 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// Where one partition of the log begins. Cheap to clone; what it has read it knows.
 #[derive(Clone)]
-pub(super) struct Origin {
+pub struct LogOrigin {
     log: Arc<dyn EventLog>,
     partition: Partition,
-    id: Arc<OnceCell<LogId>>,
+    first_claim: Arc<OnceCell<Bytes>>,
     checks: Checks,
 }
 
-impl Origin {
-    pub(super) fn new(log: Arc<dyn EventLog>, partition: Partition, checks: Checks) -> Self {
-        Self { log, partition, id: Arc::default(), checks }
+impl LogOrigin {
+    /// The origin of a partition; nothing is read yet.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>, partition: Partition, checks: Checks) -> Self {
+        Self { log, partition, first_claim: Arc::default(), checks }
     }
 
     /// Whether the checkpoint was taken on this log: same first claim, and the record before it
     /// is where it was, from when it was.
-    pub(super) async fn has(&self, checkpoint: &Checkpoint) -> Result<bool, LogError> {
-        let Some(id) = self.id().await? else { return Ok(false) };
-        if (id != checkpoint.log && self.checks.log_id) || checkpoint.next.0 == 0 {
+    ///
+    /// # Errors
+    /// The log does not answer.
+    pub async fn has(&self, checkpoint: &Checkpoint) -> Result<bool, LogError> {
+        let Some(claim) = self.first_claim().await? else { return Ok(false) };
+        let is_same = LogId::of_first_claim(&claim) == checkpoint.log;
+        if (!is_same && self.checks.log_id) || checkpoint.next.0 == 0 {
             return Ok(false);
         }
-        let last = crate::contract::Offset(checkpoint.next.0 - 1);
+        let last = Offset(checkpoint.next.0 - 1);
         if self.log.end(self.partition).await? <= last {
             return Ok(false);
         }
@@ -47,20 +55,23 @@ impl Origin {
         Ok(record.is_some_and(|it| it.offset == last && it.time == checkpoint.time))
     }
 
-    /// The log's id; none before the first claim that counts.
-    async fn id(&self) -> Result<Option<LogId>, LogError> {
-        if let Some(id) = self.id.get() {
-            return Ok(Some(*id));
+    /// The value of the first claim that counts, if there is one yet.
+    ///
+    /// # Errors
+    /// The log does not answer.
+    pub async fn first_claim(&self) -> Result<Option<Bytes>, LogError> {
+        if let Some(claim) = self.first_claim.get() {
+            return Ok(Some(claim.clone()));
         }
-        let mut reader = self.log.reader(self.partition, crate::contract::Offset(0)).await?;
+        let mut reader = self.log.reader(self.partition, Offset(0)).await?;
         let mut tracker = Tracker::default();
         loop {
             let chunk = reader.next(CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX).await?;
-            for record in &chunk.records {
+            for record in chunk.records {
                 let (offset, time) = (record.offset, record.time);
                 if tracker.step(offset, time, &record.stamp, &record.value) == Mark::Claim {
-                    let id = LogId::of_first_claim(&record.value);
-                    return Ok(Some(*self.id.get_or_init(|| async { id }).await));
+                    let claim = self.first_claim.get_or_init(|| async { record.value }).await;
+                    return Ok(Some(claim.clone()));
                 }
             }
             if chunk.at_end {
