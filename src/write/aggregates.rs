@@ -90,6 +90,8 @@ pub(super) enum Place {
     Next,
     /// The state has it already: it was read from the state space.
     Known,
+    /// The aggregate is not in memory.
+    Unknown,
     /// Something came between that nobody of ours can have written.
     Wrong,
 }
@@ -160,11 +162,16 @@ impl Aggregates {
 
     /// What a commit of this writer that counts is to its aggregate.
     pub(super) fn place(&self, target: &Target, offset: Offset, pending: &Pending) -> Place {
-        let Some(entry) = self.entries.get(target) else { return Place::Wrong };
-        let decided_on = entry.settled.version.plus(pending.done.events.len());
-        if entry.unreadable.is_none() && decided_on == pending.after.version {
+        let new = Entry::default();
+        let Entry { settled, unreadable, .. } = match self.entries.get(target) {
+            Some(entry) => entry,
+            None if self.complete => &new,
+            None => return Place::Unknown,
+        };
+        let decided_on = settled.version.plus(pending.done.events.len());
+        if unreadable.is_none() && decided_on == pending.after.version {
             Place::Next
-        } else if entry.settled.offset.is_some_and(|last| last >= offset) {
+        } else if settled.offset.is_some_and(|last| last >= offset) {
             Place::Known
         } else {
             Place::Wrong
@@ -173,23 +180,22 @@ impl Aggregates {
 
     /// Notes what the log has proved. Says whether the state space has to be told.
     pub(super) fn settle(&mut self, target: &Target, settled: Snapshot) -> bool {
-        let Some(entry) = self.entries.get_mut(target) else { return false };
+        let entry = self.entry(target);
         if entry.tip.as_ref().is_some_and(|tip| tip.version == settled.version) {
             entry.tip = None; // nothing of it is in flight any more
         }
         entry.settled = settled;
-        self.dirty += usize::from(!entry.dirty);
-        !std::mem::replace(&mut entry.dirty, true)
+        let is_dirty = std::mem::replace(&mut entry.dirty, true);
+        self.dirty += usize::from(!is_dirty);
+        !is_dirty
     }
 
     /// Forgets everything that was in flight or being decided.
     pub(super) fn drop_tips(&mut self) {
         self.reserved = 0;
-        self.entries.retain(|_, entry| {
+        for entry in self.entries.values_mut() {
             (entry.tip, entry.deciding) = (None, false);
-            entry.settled.state.is_some() || entry.unreadable.is_some()
-        });
-        self.ring.retain(|target| self.entries.contains_key(target));
+        }
     }
 
     /// The settled state of an aggregate in the log, to fold an event into; `None` when it is

@@ -124,6 +124,10 @@ impl Writer {
                 self.note_settled(&target, settled);
             }
             Place::Known => drop(pending.succeed(offset)),
+            Place::Unknown => {
+                pending.succeed(offset);
+                self.forget();
+            }
             Place::Wrong => {
                 let why = "a stranger's commit came between";
                 pending.ticket.fail(Failure::OutcomeUnknown);
@@ -143,7 +147,7 @@ impl Writer {
     fn note_outcome(&mut self, target: &Target, command_id: &str, offset: Offset, time: Time) {
         if self.is_open && !CommandId::is_generated(command_id) {
             let (hash, hour) = (IdHash::of(target, command_id), hour_of(time));
-            self.outcomes.note_in(hour, hash, offset);
+            self.outcomes.note(hash, offset, time);
             self.unsaved.add_key(NewKey { hash, offset, hour });
         }
     }

@@ -112,6 +112,9 @@ impl Writer {
         while !records.is_empty() {
             let (ready, rest) = records.split_at(self.make_ready(records).await?);
             self.take_all(ready);
+            if !self.is_open {
+                return Err(Setback::Lost("an aggregate was not read before its events".to_owned()));
+            }
             records = rest;
         }
         Ok(())
