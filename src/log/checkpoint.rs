@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
 
 use crate::contract::{Offset, Time};
 use crate::events::{first_16_bytes_of_sha256, write_hex};
@@ -30,6 +31,9 @@ pub struct Checkpoint {
     pub chain: Chain,
     /// The log time of the last record read.
     pub time: Time,
+    /// Which commit left it, where several writers may come by: each leaves one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Uuid>,
 }
 
 impl LogId {
@@ -100,6 +104,7 @@ mod tests {
             term: Term(3),
             chain: Chain(17),
             time: Time::from_millis(0),
+            commit: None,
         };
         let json = serde_json::to_string(&checkpoint).expect("json");
         assert_eq!(

@@ -97,6 +97,7 @@ impl Tracker {
             term: self.fold.term,
             chain: self.fold.next_chain,
             time: self.time,
+            commit: None,
         })
     }
 

@@ -1,8 +1,8 @@
 //! Bringing what the log has proved into the state space, beside the writer's loop.
 //!
 //! One commit is under way at a time. When nobody knows whether it happened, the very same is
-//! tried again: it finds either the state that it expects or the one that it makes. Any other
-//! state is somebody else's: then what is in memory is forgotten and the log is read again.
+//! tried again: it finds either the state that it expects or the one that it makes, which no other
+//! commit makes. Any other state is somebody else's: then what is in memory is forgotten and the log is read again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use crate::contract::Offset;
+use crate::log::Checkpoint;
 use crate::ports::{Commit, SpaceState, StoreError};
 
 use super::outcomes::Outcomes;
@@ -107,7 +108,8 @@ impl Writer {
         let batch = self.unsaved.pop(now);
         let stand = |target| self.aggregates.cut(&target).map(|stand| (target, stand));
         let states = batch.targets.into_iter().filter_map(stand).collect();
-        let until = batch.until.unwrap_or(now);
+        let commit = Some(self.shared.ids.next());
+        let until = Checkpoint { commit, ..batch.until.unwrap_or(now) };
         Some(Cut { until, states, keys: batch.keys, now: self.shared.ids.now() })
     }
 

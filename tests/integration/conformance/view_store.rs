@@ -207,6 +207,7 @@ fn at(next: u64) -> SpaceState {
         term: Term(3),
         chain: Chain(next + 1),
         time: Time::from_millis(1_700_000_000_000),
+        commit: None,
     })
 }
 

@@ -3,3 +3,4 @@
 
 mod copying;
 mod domains;
+mod restarts;

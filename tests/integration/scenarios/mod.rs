@@ -22,4 +22,5 @@ mod live;
 mod live_strangers;
 mod process;
 mod read_loop;
+mod states;
 mod write_loop;

@@ -12,8 +12,10 @@ pub(crate) mod outage;
 pub(crate) mod parcel;
 pub(crate) mod process;
 pub(crate) mod redis;
+pub(crate) mod shelf;
 pub(crate) mod shipped;
 pub(crate) mod slow;
+pub(crate) mod stock;
 pub(crate) mod stranger;
 pub(crate) mod writers;
 
