@@ -109,14 +109,7 @@ impl AppBuilder {
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let log = match log {
-            Some(log) => log,
-            None => open_log(&config.log, clock.clone()).await?,
-        };
-        let store = match store {
-            Some(store) => store,
-            None => open_views(&config, log.name(), clock).await?,
-        };
+        let (log, store) = open_ports(&config, log, store, clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let (log_gate, store_gate) = (Gate::default(), Gate::default());
         let keeper = Keeper {
@@ -128,8 +121,7 @@ impl AppBuilder {
         };
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
-        let node = identity(&config, &ids);
-        let started_at = ids.now();
+        let (node, started_at) = (identity(&config, &ids), ids.now());
         let tails = Tails::new(log.partitions());
         let parts = WriteParts {
             tails: tails.clone(),
@@ -211,6 +203,23 @@ impl Registrar for AppBuilder {
         }
         self
     }
+}
+
+async fn open_ports(
+    config: &Config,
+    log: Option<Arc<dyn EventLog>>,
+    store: Option<Arc<dyn ViewStore>>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
+    let log = match log {
+        Some(log) => log,
+        None => open_log(&config.log, clock.clone()).await?,
+    };
+    let store = match store {
+        Some(store) => store,
+        None => open_views(config, log.name(), clock).await?,
+    };
+    Ok((log, store))
 }
 
 fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> Kinds {

@@ -111,7 +111,8 @@ pub trait Aggregate:
     + 'static
 {
     /// The schema of the state. Raise it when the state's fields or `apply` change: stored states
-    /// of another schema are rebuilt from the log instead of being read.
+    /// of another schema are rebuilt from the log instead of being read. The state's JSON must
+    /// be all of it: a field that serde skips is lost when the state leaves memory.
     const SCHEMA: u32 = 1;
 
     /// What a client is told when `handle` refuses.

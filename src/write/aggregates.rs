@@ -139,7 +139,11 @@ impl Aggregates {
             if !self.complete {
                 return Err(NoState::Missing);
             }
-            return if self.make_room() { Ok(Snapshot::default()) } else { Err(NoState::CacheFull) };
+            return if self.make_room() {
+                Ok(Snapshot::default())
+            } else {
+                Err(NoState::CacheFull)
+            };
         };
         entry.used = true;
         match &entry.unreadable {
@@ -157,7 +161,10 @@ impl Aggregates {
 
     /// Notes what the aggregate becomes when the record just sent counts.
     pub(super) fn speculate(&mut self, target: &Target, tip: Snapshot) {
-        self.entry(target).tip = Some(tip);
+        match self.entries.get_mut(target) {
+            Some(entry) => entry.tip = Some(tip),
+            None => self.entry(target).tip = Some(tip),
+        }
     }
 
     /// What a commit of this writer that counts is to its aggregate.
@@ -180,7 +187,10 @@ impl Aggregates {
 
     /// Notes what the log has proved. Says whether the state space has to be told.
     pub(super) fn settle(&mut self, target: &Target, settled: Snapshot) -> bool {
-        let entry = self.entry(target);
+        let entry = match self.entries.get_mut(target) {
+            Some(entry) => entry,
+            None => self.insert(target),
+        };
         if entry.tip.as_ref().is_some_and(|tip| tip.version == settled.version) {
             entry.tip = None; // nothing of it is in flight any more
         }
@@ -286,11 +296,15 @@ impl Aggregates {
     }
 
     fn entry(&mut self, target: &Target) -> &mut Entry {
-        if !self.entries.contains_key(target) {
-            self.ring.push_back(target.clone());
-            self.entries.insert(target.clone(), Entry::default());
+        if self.entries.contains_key(target) {
+            return self.entries.get_mut(target).expect("it is there");
         }
-        self.entries.get_mut(target).expect("it was inserted")
+        self.insert(target)
+    }
+
+    fn insert(&mut self, target: &Target) -> &mut Entry {
+        self.ring.push_back(target.clone());
+        self.entries.entry(target.clone()).or_default()
     }
 
     /// Forgets one aggregate, if one may be.

@@ -94,7 +94,7 @@ impl Writer {
         values: &[Option<Bytes>],
     ) -> Result<(), Setback> {
         for (target, value) in targets.iter().zip(values) {
-            match self.saving.space.decode(target, value.as_deref()) {
+            match self.saving.space.format.decode(target, value.as_deref()) {
                 Ok(stand) => self.aggregates.load(target, stand),
                 Err(why) if !self.was_rebuilt => {
                     self.must_rebuild = true;

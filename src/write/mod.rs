@@ -30,6 +30,7 @@ mod setback;
 mod settle;
 mod space;
 mod status;
+mod stored;
 mod ticket;
 mod unconfirmed;
 mod under_way;

@@ -85,6 +85,10 @@ impl Writer {
             }
             keys.extend(of_hour);
         }
+        let (now, waypoints) = self.saving.space.read_waypoints(at.time).await?;
+        if now != *state {
+            return Err(Setback::moved());
+        }
         if self.layout.is_none() {
             let claim = self.origin.first_claim().await?;
             let claim = claim.and_then(|claim| Claim::decode(&claim).ok());
@@ -92,7 +96,10 @@ impl Writer {
         }
         self.go_on_from(Tracker::resume(at), state.clone());
         self.aggregates.begin(at.next, false);
-        self.waypoints.pass(at.time, &self.tracker);
+        for at in waypoints.iter().chain([at]) {
+            let tracker = Tracker::resume(at).checking(self.shared.checks);
+            self.waypoints.pass(at.time, &tracker);
+        }
         keys.iter().for_each(|key| self.outcomes.note_in(key.hour, key.hash, key.offset));
         tracing::info!(partition = %self.partition, from = %at.next, "goes on from its states");
         Ok(())
@@ -113,7 +120,9 @@ impl Writer {
             let (ready, rest) = records.split_at(self.make_ready(records).await?);
             self.take_all(ready);
             if !self.is_open {
-                return Err(Setback::Lost("an aggregate was not read before its events".to_owned()));
+                return Err(Setback::Lost(
+                    "an aggregate was not read before its events".to_owned(),
+                ));
             }
             records = rest;
         }

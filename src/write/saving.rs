@@ -17,7 +17,7 @@ use crate::ports::{Commit, SpaceState, StoreError};
 use super::outcomes::Outcomes;
 use super::reign::End;
 use super::setback::Setback;
-use super::space::{Cut, StateSpace};
+use super::space::{Cut, StateSpace, slot_of};
 use super::writer::Writer;
 
 /// The longest wait before a commit is tried again.
@@ -110,7 +110,10 @@ impl Writer {
         let states = batch.targets.into_iter().filter_map(stand).collect();
         let commit = Some(self.shared.ids.next());
         let until = Checkpoint { commit, ..batch.until.unwrap_or(now) };
-        Some(Cut { until, states, keys: batch.keys, now: self.shared.ids.now() })
+        let last = self.saving.state.checkpoint();
+        let is_waypoint = last.is_none_or(|last| slot_of(last.time) != slot_of(until.time));
+        let (keys, now) = (batch.keys, self.shared.ids.now());
+        Some(Cut { until, states, keys, is_waypoint, now })
     }
 
     /// Takes the end of a commit.

@@ -19,6 +19,7 @@ mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
 mod live;
+mod live_states;
 mod live_strangers;
 mod process;
 mod read_loop;

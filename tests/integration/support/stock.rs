@@ -20,7 +20,9 @@ pub(crate) struct Stock<const SCHEMA: u32> {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) enum StockCommand {
-    Add { pieces: u32 },
+    Add {
+        pieces: u32,
+    },
     /// Refused, saying how many there are.
     Count {},
 }
