@@ -68,7 +68,7 @@ impl Writer {
         targets.iter().for_each(|_| self.aggregates.release());
         match read {
             Ok((state, values)) => {
-                if !self.is_own(&floor, &state, self.tracker.next()) {
+                if !self.is_own(&floor, &state) {
                     return Err(self.end_by(Setback::moved()));
                 }
                 self.load(&targets, &values).map_err(|setback| self.end_by(setback))?;
@@ -113,13 +113,13 @@ impl Writer {
 
     /// Whether a state of the space may be this writer's: not before what it held when the read
     /// began, and nothing that this writer has not folded.
-    pub(super) fn is_own(&self, floor: &SpaceState, state: &SpaceState, upto: Offset) -> bool {
+    fn is_own(&self, floor: &SpaceState, state: &SpaceState) -> bool {
         if state == floor || !self.shared.checks.own_checkpoint {
             return true;
         }
         let from = floor.checkpoint().map_or(Offset(0), |floor| floor.next);
         state.checkpoint().is_some_and(|found| {
-            let is_between = from <= found.next && found.next <= upto;
+            let is_between = from <= found.next && found.next <= self.tracker.next();
             is_between && Some(found.log) == self.tracker.log()
         })
     }
