@@ -34,6 +34,13 @@ pub(super) struct Fetched {
     read: Result<(SpaceState, Vec<Option<Bytes>>), StoreError>,
 }
 
+impl Misses {
+    /// Whether a read is under way.
+    pub(super) fn are_read(&self) -> bool {
+        !self.running.is_empty()
+    }
+}
+
 impl Writer {
     /// Lets a command wait until its aggregate is read.
     pub(super) fn miss(&mut self, reign: &mut Reign, ticket: Ticket) {

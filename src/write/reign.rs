@@ -144,7 +144,7 @@ impl Writer {
                 Some(ended) = reign.searches.running.next(), if reign.searches.len() > 0 => {
                     self.searched(reign, ended)
                 }
-                Some(fetched) = reign.misses.running.next(), if !reign.misses.running.is_empty() => {
+                Some(fetched) = reign.misses.running.next(), if reign.misses.are_read() => {
                     self.fetched(reign, fetched)
                 }
                 Some(ended) = self.saving.task.join_next(), if !self.saving.task.is_empty() => {

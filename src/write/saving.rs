@@ -1,8 +1,9 @@
 //! Bringing what the log has proved into the state space, beside the writer's loop.
 //!
 //! One commit is under way at a time. When nobody knows whether it happened, the very same is
-//! tried again: it finds either the state that it expects or the one that it makes, which no other
-//! commit makes. Any other state is somebody else's: then what is in memory is forgotten and the log is read again.
+//! tried again: it finds either the state that it expects or the one that it makes, which no
+//! other commit makes. Any other state is somebody else's: then what is in memory is forgotten
+//! and the log is read again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -301,7 +301,7 @@ impl Writer {
     }
 
     async fn wait_after(&mut self, setback: &Setback) {
-        tracing::warn!(partition = %self.partition, %setback, "the partition cannot be claimed yet");
+        tracing::warn!(partition = %self.partition, %setback, "not the owner yet");
         let reason = setback.to_string();
         match setback {
             Setback::Log(_) => self.publish(Ownership::Waiting { reason }),
