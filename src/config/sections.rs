@@ -148,8 +148,22 @@ pub struct ReadConfig {
     pub chunk_bytes_max: usize,
     /// Views held in memory, per projection and partition.
     pub cached_views_max: usize,
+    /// How often a partition's views are committed at most, while records keep coming.
+    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
+    pub commit_interval: Duration,
     /// Projections that are not folded here.
     pub paused: Vec<String>,
+}
+
+/// `[threads]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ThreadsConfig {
+    /// Threads that serve requests and decide commands; 0: half of the processors.
+    pub requests: usize,
+    /// Threads that fold views and speak to the view store; 0: half of the processors.
+    pub projections: usize,
 }
 
 /// `[queries]`

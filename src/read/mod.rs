@@ -12,6 +12,7 @@ mod generations;
 mod inlet;
 mod lane;
 mod origin;
+mod pace;
 mod queries;
 mod replay;
 mod start;
