@@ -126,6 +126,8 @@ pub struct WriteConfig {
     pub in_flight_max: usize,
     /// Aggregates held in memory.
     pub cached_aggregates_max: usize,
+    /// Keys whose outcome can be found.
+    pub kept_keys_max: usize,
     /// How long a decision may take.
     #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
     pub decide_timeout: Duration,

@@ -205,6 +205,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         }
         Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
+        | Failure::KeysFull { .. }
         | Failure::NoOwner { .. }
         | Failure::LogUnavailable(_)
         | Failure::InFlight

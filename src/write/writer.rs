@@ -120,6 +120,7 @@ impl Writer {
     ) -> Self {
         let share = shared.log.partitions().count() as usize;
         let cached_max = shared.config.cached_aggregates_max.div_ceil(share);
+        let kept_max = shared.config.kept_keys_max.div_ceil(share);
         let tracker = Tracker::default().checking(shared.checks);
         Self {
             shared,
@@ -131,7 +132,7 @@ impl Writer {
             aggregates: Aggregates::new(cached_max),
             in_flight: InFlight::default(),
             unconfirmed: Unconfirmed::default(),
-            outcomes: Outcomes::default(),
+            outcomes: Outcomes::new(kept_max),
             under_way: UnderWay::default(),
             waypoints: Waypoints::default(),
             again: VecDeque::new(),
