@@ -188,11 +188,12 @@ fn message(number: usize) -> String {
 }
 
 /// A connection that keeps little for a client that does not read.
-async fn begin_with_small_buffers(app: &TestApp) -> TcpStream {
+async fn begin_with_a_small_buffer(app: &TestApp) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(8 * 1024).expect("a small buffer");
-    socket.set_send_buffer_size(8 * 1024).expect("a small buffer");
-    begin_on(socket.connect(app.address).await.expect("connected")).await
+    let stream = socket.connect(app.address).await.expect("connected");
+    stream.set_nodelay(true).expect("no delay"); // that would look like standing still
+    begin_on(stream).await
 }
 
 /// Writes a batch of many messages, if it is let; counts those that it has sent.
@@ -208,7 +209,7 @@ async fn write_many(mut write: OwnedWriteHalf, sent: watch::Sender<usize>) -> st
 async fn stands_still(app: &TestApp, sent: &watch::Receiver<usize>) -> usize {
     for round in 0.. {
         let before = *sent.borrow();
-        for _ in 0..100 {
+        for _ in 0..300 {
             app.open_account("ann", "Ann").await; // or is refused, which takes as long
         }
         if before > 0 && *sent.borrow() == before {
@@ -222,7 +223,7 @@ async fn stands_still(app: &TestApp, sent: &watch::Receiver<usize>) -> usize {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_not_read_and_goes_on_when_it_does() {
     let app = TestApp::spawn_with(|config| config.http.batch_unread_len_max = 16).await;
-    let (read, write) = begin_with_small_buffers(&app).await.into_split();
+    let (read, write) = begin_with_a_small_buffer(&app).await.into_split();
     let (sender, sent) = watch::channel(0);
     let writing = tokio::spawn(write_many(write, sender));
     let taken = stands_still(&app, &sent).await;
@@ -251,7 +252,7 @@ async fn a_client_that_never_reads_does_not_hold_its_connection() {
         config.http.batch_unread_len_max = 16;
     })
     .await;
-    let (_read, write) = begin_with_small_buffers(&app).await.into_split();
+    let (_read, write) = begin_with_a_small_buffer(&app).await.into_split();
     let (sender, sent) = watch::channel(0);
     let written = tokio::time::timeout(PATIENCE, write_many(write, sender)).await;
     written.expect("it ends in time").expect_err("the connection breaks");
