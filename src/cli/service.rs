@@ -124,7 +124,18 @@ impl Client {
         url: Url,
         json: Option<Bytes>,
     ) -> Result<Answer, NoAnswer> {
-        let mut request = self.http.request(method, url.clone());
+        self.ask_with(method, url, json, HeaderMap::new()).await
+    }
+
+    /// The same with more headers.
+    pub(super) async fn ask_with(
+        &self,
+        method: Method,
+        url: Url,
+        json: Option<Bytes>,
+        headers: HeaderMap,
+    ) -> Result<Answer, NoAnswer> {
+        let mut request = self.http.request(method, url.clone()).headers(headers);
         if let Some(json) = json {
             request = request.header(CONTENT_TYPE, "application/json").body(json);
         }

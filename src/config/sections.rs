@@ -22,6 +22,8 @@ pub struct HttpConfig {
     pub base_path: String,
     /// The longest body, in bytes.
     pub body_bytes_max: usize,
+    /// Answers to the lines of a batch that its client has not read.
+    pub batch_unread_len_max: usize,
     /// How long a request may take.
     #[serde(rename = "request_timeout_ms", deserialize_with = "millis")]
     pub request_timeout: Duration,
@@ -124,6 +126,8 @@ pub struct WriteConfig {
     pub in_flight_max: usize,
     /// Aggregates held in memory.
     pub cached_aggregates_max: usize,
+    /// Keys whose outcome can be found.
+    pub kept_keys_max: usize,
     /// How long a decision may take.
     #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
     pub decide_timeout: Duration,

@@ -7,8 +7,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::contract::Time;
+
 /// Prefixes of ids that Retell makes itself; clients may not invent them.
-const OWN_PREFIXES: [&str; 5] = ["cmd:", "policy:", "timer:", "inbox:", "process:"];
+const OWN_PREFIXES: [&str; 5] = [GENERATED, "policy:", "timer:", "inbox:", "process:"];
+
+/// The prefix of an id that was generated.
+const GENERATED: &str = "cmd:";
 
 /// The longest command id, in bytes: that of an Idempotency-Key.
 const COMMAND_ID_LEN_MAX: usize = 255;
@@ -70,12 +75,27 @@ impl CommandId {
         }
         for prefix in OWN_PREFIXES {
             let Some(rest) = text.strip_prefix(prefix) else { continue };
-            let given = prefix == "cmd:" && is_given(rest);
+            let given = prefix == GENERATED && is_given(rest);
             if !given {
                 return Err(InvalidCommandId::Reserved(prefix));
             }
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether a text begins as the ids do that were generated.
+    #[must_use]
+    pub fn is_generated(text: &str) -> bool {
+        text.starts_with(GENERATED)
+    }
+
+    /// When it was generated, if it was.
+    #[must_use]
+    pub fn generated_at(&self) -> Option<Time> {
+        let id = Uuid::try_parse(self.0.strip_prefix(GENERATED)?).ok()?;
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
+        let millis = seconds.checked_mul(1_000)?.checked_add(u64::from(nanos) / 1_000_000)?;
+        Some(Time::from_millis(i64::try_from(millis).ok()?))
     }
 
     /// The text.

@@ -7,6 +7,7 @@ pub mod account;
 pub mod message;
 
 mod codec;
+mod envelope;
 mod evolution;
 mod metadata;
 mod record;
@@ -15,6 +16,7 @@ mod tagged;
 
 pub(crate) use codec::known_schema;
 pub use codec::{Decoded, Undecodable, Unencodable, decode, decode_any, encode};
+pub use envelope::{BadEnvelope, Envelope};
 pub use evolution::{EventFlaw, event_flaws};
 pub use metadata::{CommandId, Fingerprint, InvalidCommandId, Metadata};
 pub(crate) use metadata::{first_16_bytes_of_sha256, write_hex};

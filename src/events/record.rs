@@ -158,6 +158,16 @@ impl<'a> Commit<'a> {
     }
 }
 
+impl StoredEvent<'_> {
+    /// The same, without the record that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> StoredEvent<'static> {
+        let Self { id, event_type, schema, data } = self;
+        let event_type = Cow::Owned(event_type.into_owned());
+        StoredEvent { id, event_type, schema, data: Cow::Owned(data.into_owned()) }
+    }
+}
+
 impl Claim {
     /// Reads a value.
     ///

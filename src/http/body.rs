@@ -16,6 +16,9 @@ use super::problem::Problem;
 /// How much of an oversized body is read and dropped.
 const DISCARD_LEN_MAX: usize = 16 * 1024 * 1024;
 
+/// How long a body without end is read and dropped.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The body's bytes.
 pub(super) async fn read(
     headers: &HeaderMap,
@@ -32,21 +35,34 @@ pub(super) async fn read(
     }
 }
 
+/// Reads and drops the body of a request that is refused by its head, as long as that is quick.
+pub(super) async fn pass_over(headers: &HeaderMap, body: Body) {
+    if !waits_for_our_word(headers) {
+        drop(tokio::time::timeout(DISCARD_TIMEOUT, discard(body, 0)).await);
+    }
+}
+
 /// Refuses a body that is not JSON by its headers.
 pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+    expect(headers, "application/json")
+}
+
+/// Refuses a body that is not of this type by its headers.
+pub(super) fn expect(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
+    let not = |found: String| Problem::MediaType { wanted, found };
     let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
     if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
-        return Err(Problem::MediaType("without a Content-Encoding".to_owned()));
+        return Err(not("without a Content-Encoding".to_owned()));
     }
     let Some(found) = headers.get(CONTENT_TYPE) else {
-        return Err(Problem::MediaType("the request has no Content-Type".to_owned()));
+        return Err(not("the request has no Content-Type".to_owned()));
     };
     let text = found.to_str().unwrap_or_default();
-    if is_json(text) {
+    if is_of(text, wanted) {
         return Ok(());
     }
     let found: String = text.chars().take(100).collect();
-    Err(Problem::MediaType(format!("the request's Content-Type is `{found}`")))
+    Err(not(format!("the request's Content-Type is `{found}`")))
 }
 
 async fn collect(mut body: Body, len_max: usize) -> Result<Bytes, Problem> {
@@ -84,7 +100,7 @@ async fn discard(mut body: Body, mut len: usize) {
 }
 
 /// `Expect: 100-continue`: nothing is sent before we read, so a refusal need not read anything.
-fn waits_for_our_word(headers: &HeaderMap) -> bool {
+pub(super) fn waits_for_our_word(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
@@ -92,11 +108,11 @@ fn declared_len(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// `application/json`, perhaps with `charset=utf-8`, which is what JSON is anyway.
-fn is_json(content_type: &str) -> bool {
+/// The type, perhaps with `charset=utf-8`, which is what JSON is anyway.
+fn is_of(content_type: &str, wanted: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|part| part.eq_ignore_ascii_case("application/json"));
-    is_json
+    let is_of = parts.next().is_some_and(|part| part.eq_ignore_ascii_case(wanted));
+    is_of
         && parts.filter(|part| !part.is_empty()).all(|part| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             !name.trim().eq_ignore_ascii_case("charset")

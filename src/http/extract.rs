@@ -8,6 +8,7 @@ use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::contract::{InvalidKey, Key};
+use crate::events::CommandId;
 
 use super::problem::Problem;
 
@@ -16,10 +17,28 @@ pub(super) fn name_and_key<'a>(
     uri: &'a Uri,
     what: &'static str,
 ) -> Result<(Cow<'a, str>, Key), Problem> {
-    let (rest, key) = split(uri.path());
+    name_and_key_of(uri.path(), what)
+}
+
+fn name_and_key_of<'a>(path: &'a str, what: &'static str) -> Result<(Cow<'a, str>, Key), Problem> {
+    let (rest, key) = split(path);
     let (_, name) = split(rest);
     let key = Key::new(&decoded(key, what)?).map_err(|error| Problem::BadId { what, error })?;
     Ok((decoded(name, "name")?, key))
+}
+
+/// The last three segments of a path: a name, an id under it, and a command's id.
+pub(super) fn name_key_and_command(uri: &Uri) -> Result<(Cow<'_, str>, Key, CommandId), Problem> {
+    let (rest, command) = split(uri.path());
+    let command = decoded(command, "command's id")?;
+    let command = CommandId::from_client(&command).map_err(Problem::BadCommandId)?;
+    let (name, key) = name_and_key_of(rest, "id")?;
+    Ok((name, key, command))
+}
+
+/// The last segment of a path, which is a name.
+pub(super) fn name(uri: &Uri) -> Result<Cow<'_, str>, Problem> {
+    decoded(last(uri), "name")
 }
 
 /// The last segment of a path, as it is.

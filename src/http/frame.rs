@@ -22,11 +22,13 @@ const URI_LEN_MAX: usize = 32 * 1024;
 /// Names the request, runs it, and gives every problem its document.
 pub(super) async fn around(
     State(ids): State<RequestIds>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let id = ids.of(request.headers());
     let uri = request.uri().clone();
+    // For the lines of a batch, each of which may be a problem.
+    request.extensions_mut().insert(id.clone());
     let run = run(&uri, request, next);
     let response = AssertUnwindSafe(run).catch_unwind().await;
     let response = response.unwrap_or_else(|panic| panicked(&*panic).into_response());

@@ -4,15 +4,16 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{ACCEPT, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::contract::Positions;
+use crate::contract::{Positions, Version};
 use crate::events::Metadata;
 
 use super::problem::Problem;
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const RETELL_COMMAND_ID: HeaderName = HeaderName::from_static("retell-command-id");
@@ -25,33 +26,31 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// `application/json`, the type of every answer that is no problem.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// `application/x-ndjson`, one JSON text a line.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+
+pub(super) const TRUE: HeaderValue = HeaderValue::from_static("true");
+
 /// The longest correlation or causation id.
 const ID_LEN_MAX: usize = 255;
 
-/// Refuses what a later version understands: a client that sends it relies on it.
-pub(super) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Problem> {
-    let unsupported = [
-        (IDEMPOTENCY_KEY, "the header Idempotency-Key"),
-        (IF_MATCH, "the header If-Match"),
-        (IF_NONE_MATCH, "the header If-None-Match"),
-    ];
-    match unsupported.into_iter().find(|(name, _)| headers.contains_key(name)) {
-        Some((_, what)) => Err(Problem::NotSupported(what)),
-        None => Ok(()),
-    }
-}
-
 /// Refuses a client that does not take JSON, before anything is done for it.
 pub(super) fn accept_json(headers: &HeaderMap) -> Result<(), Problem> {
+    accept(headers, "application/json")
+}
+
+/// Refuses a client that does not take this type of `application`.
+pub(super) fn accept(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
     let mut best = None;
     for value in headers.get_all(ACCEPT) {
         let ranges = value.to_str().unwrap_or_default().split(',');
-        best = ranges.filter_map(json_range).chain(best).max_by_key(|&(precision, _)| precision);
+        let fits = ranges.filter_map(|range| named_by(range, wanted));
+        best = fits.chain(best).max_by_key(|&(precision, _)| precision);
     }
     match best {
         Some((_, accepted)) if accepted => Ok(()),
         None if !headers.contains_key(ACCEPT) => Ok(()),
-        _ => Err(Problem::NotAcceptable),
+        _ => Err(Problem::NotAcceptable(wanted)),
     }
 }
 
@@ -99,11 +98,16 @@ pub(super) fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("the texts made here are visible ASCII")
 }
 
-/// How exactly a range of Accept names JSON, and whether it takes it.
-fn json_range(range: &str) -> Option<(u8, bool)> {
+/// The version as an ETag.
+pub(super) fn version_tag(version: Version) -> HeaderValue {
+    value(format!("\"{version}\""))
+}
+
+/// How exactly a range of Accept names a type of `application`, and whether it takes it.
+fn named_by(range: &str, wanted: &str) -> Option<(u8, bool)> {
     let mut parts = range.split(';').map(str::trim);
     let precision = match parts.next()?.to_ascii_lowercase().as_str() {
-        "application/json" => 3,
+        range if range == wanted => 3,
         "application/*" => 2,
         "*/*" => 1,
         _ => return None,
@@ -188,14 +192,6 @@ mod tests {
         ] {
             assert!(!accepted(values), "{values:?}");
         }
-    }
-
-    #[test]
-    fn headers_of_a_later_version_are_refused() {
-        for name in [IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH] {
-            assert!(refuse_unsupported(&sent(&name, &["\"1\""])).is_err(), "{name}");
-        }
-        assert!(refuse_unsupported(&sent(&ACCEPT, &["*/*"])).is_ok());
     }
 
     #[test]

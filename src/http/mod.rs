@@ -11,6 +11,7 @@ mod frame;
 mod headers;
 mod health;
 mod index;
+mod patience;
 mod problem;
 mod queries;
 mod request_id;
@@ -80,7 +81,10 @@ pub fn router(door: Door) -> Router {
     let base_path = door.http.base_path.trim_end_matches('/').to_owned();
     let ids = RequestIds::new(door.node.instance);
     let routes = Router::new()
+        .route("/commands", post(commands::post_batch))
+        .route("/commands/{aggregate}", post(commands::post_new))
         .route("/commands/{aggregate}/{id}", post(commands::post))
+        .route("/commands/{aggregate}/{id}/{command_id}", get(commands::outcome))
         .route("/projections", get(queries::list))
         .route("/projections/{name}/{key}", get(queries::get))
         .route("/admin/replays", get(admin::replays).post(admin::start_replay))

@@ -15,6 +15,8 @@ pub struct Checks {
     pub claim_before_deciding: bool,
     /// A writer owns a term only if the claim that counts is its own latest attempt.
     pub claim_id: bool,
+    /// A command whose id may come again is decided only if it has no outcome yet.
+    pub first_outcome: bool,
     /// Whoever finds a space at another checkpoint than the one it left does not go on there.
     pub checkpoint: bool,
     /// A checkpoint is used only on the log that it was taken on.
@@ -28,6 +30,7 @@ impl Default for Checks {
             gap: true,
             claim_before_deciding: true,
             claim_id: true,
+            first_outcome: true,
             checkpoint: true,
             log_id: true,
         }

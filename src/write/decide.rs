@@ -8,14 +8,14 @@ use bytes::{BufMut, Bytes};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use crate::contract::{Position, Target, Time};
+use crate::contract::{Position, Refusal, Target, Time};
 use crate::events::{AggregateRef, Commit, RECORD_VERSION, StoredEvent};
 use crate::log::Stamp;
 use crate::ports::{AppendError, NewRecord};
 
 use super::aggregates::{NoState, Snapshot};
 use super::done::Done;
-use super::failure::{CommandError, Failure};
+use super::failure::{AnyError, CommandError, Failure};
 use super::kind::{Deciding, State, Verdict};
 use super::pending::Pending;
 use super::reign::{End, Reign};
@@ -26,6 +26,14 @@ use super::writer::Writer;
 const BUFFER_LEN: usize = 64 * 1024;
 /// More than most records have.
 const RECORD_LEN: usize = 1_024;
+
+/// What a commit says.
+enum Decision {
+    /// These events, which may be none, make this state.
+    Events(State, Vec<StoredEvent<'static>>),
+    /// Refused, under an id that may come again.
+    Refused(Refusal, AnyError),
+}
 
 impl Writer {
     /// Decides again what the last term left undecided.
@@ -52,8 +60,22 @@ impl Writer {
         Ok(())
     }
 
-    fn begin(&mut self, reign: &mut Reign, mut ticket: Ticket) -> Result<(), End> {
+    /// Decides a command, unless its id came before.
+    pub(super) fn begin(&mut self, reign: &mut Reign, ticket: Ticket) -> Result<(), End> {
+        match self.recall(reign, ticket) {
+            Some(ticket) => self.queue(reign, ticket),
+            None => Ok(()),
+        }
+    }
+
+    /// Decides a command after those of its aggregate that came before it.
+    pub(super) fn queue(&mut self, reign: &mut Reign, mut ticket: Ticket) -> Result<(), End> {
+        let share = self.share();
         if let Some(waiting) = reign.waiting.get_mut(&ticket.target) {
+            if waiting.len() >= share {
+                ticket.fail(Failure::QueueFull { partition: self.partition.0 });
+                return Ok(());
+            }
             waiting.push_back(ticket);
             reign.waiting_len += 1;
             return Ok(());
@@ -112,7 +134,7 @@ impl Writer {
         let mut result = self.conclude(reign, ticket, &base, verdict);
         while let Some(next) = waiting.pop_front() {
             match result {
-                Ok(()) => result = self.begin(reign, next),
+                Ok(()) => result = self.queue(reign, next),
                 Err(_) => self.again.push_back(next),
             }
         }
@@ -128,16 +150,19 @@ impl Writer {
     ) -> Result<(), End> {
         match verdict {
             Err(failure) => ticket.fail(failure),
+            Ok(Verdict::Refused { refusal, error }) if ticket.repeatable => {
+                return self.send(reign, ticket, base, Decision::Refused(refusal, error));
+            }
             Ok(Verdict::Refused { refusal, error }) => {
                 let answer = Err(CommandError::Refused { refusal, error });
                 self.unconfirmed.push(ticket, answer, reign.next_send);
             }
-            Ok(Verdict::Events { events, .. }) if events.is_empty() => {
+            Ok(Verdict::Events { events, .. }) if events.is_empty() && !ticket.repeatable => {
                 let done = self.done(&ticket, base, Vec::new(), self.shared.ids.now());
                 self.unconfirmed.push(ticket, Ok(done), reign.next_send);
             }
             Ok(Verdict::Events { state, events }) => {
-                return self.send(reign, ticket, base, state, events);
+                return self.send(reign, ticket, base, Decision::Events(state, events));
             }
         }
         Ok(())
@@ -149,18 +174,23 @@ impl Writer {
         reign: &mut Reign,
         ticket: Ticket,
         base: &Snapshot,
-        state: State,
-        events: Vec<StoredEvent<'static>>,
+        decision: Decision,
     ) -> Result<(), End> {
+        let (state, events, refused) = match decision {
+            Decision::Events(state, events) => (Some(state), events, None),
+            Decision::Refused(refusal, error) => (None, Vec::new(), Some((refusal, error))),
+        };
         let time = self.shared.ids.now().max(base.time);
         let done = self.done(&ticket, base, events, time);
-        let (key, value) = self.encode(&ticket, base, &done);
+        let (key, value) =
+            self.encode(&ticket, base, &done, refused.as_ref().map(|(refusal, _)| refusal));
         let stamp = Stamp::Commit { term: reign.term, chain: reign.next_chain };
         match reign.appender.append(NewRecord { key: Some(&key), stamp, value: &value }) {
             Ok(send) => {
-                let after =
-                    Snapshot { version: done.version, state: Some(state), offset: None, time };
-                self.aggregates.speculate(&ticket.target, after.clone());
+                let after = Snapshot { version: done.version, state, offset: None, time };
+                if !done.events.is_empty() {
+                    self.aggregates.speculate(&ticket.target, after.clone());
+                }
                 let (term, chain, sent_at) = (reign.term, reign.next_chain, Instant::now());
                 self.in_flight.push(Pending {
                     send,
@@ -170,6 +200,7 @@ impl Writer {
                     ticket,
                     after,
                     done,
+                    refused,
                     key,
                     value,
                 });
@@ -191,13 +222,19 @@ impl Writer {
     }
 
     /// The record's key and value. Many records share one allocation.
-    fn encode(&mut self, ticket: &Ticket, base: &Snapshot, done: &Done) -> (Bytes, Bytes) {
+    fn encode(
+        &mut self,
+        ticket: &Ticket,
+        base: &Snapshot,
+        done: &Done,
+        refused: Option<&Refusal>,
+    ) -> (Bytes, Bytes) {
         if self.buffer.capacity() < RECORD_LEN {
             self.buffer.reserve(BUFFER_LEN);
         }
         let key = ticket.target.as_str().as_bytes();
         self.buffer.extend_from_slice(key);
-        encode((&mut self.buffer).writer(), ticket, base, done);
+        encode((&mut self.buffer).writer(), ticket, base, done, refused);
         let mut record = self.buffer.split().freeze();
         (record.split_to(key.len()), record)
     }
@@ -231,7 +268,13 @@ async fn within(limit: Duration, deciding: Deciding) -> Result<Verdict, Failure>
     }
 }
 
-fn encode(buffer: impl std::io::Write, ticket: &Ticket, base: &Snapshot, done: &Done) {
+fn encode(
+    buffer: impl std::io::Write,
+    ticket: &Ticket,
+    base: &Snapshot,
+    done: &Done,
+    refused: Option<&Refusal>,
+) {
     let metadata = &ticket.metadata;
     let optional = |text: &'_ Option<String>| text.as_deref().map(str::to_owned).map(Into::into);
     let commit = Commit {
@@ -248,7 +291,7 @@ fn encode(buffer: impl std::io::Write, ticket: &Ticket, base: &Snapshot, done: &
         traceparent: optional(&metadata.traceparent),
         metadata: metadata.other.clone(),
         events: done.events.clone(),
-        refused: None,
+        refused: refused.cloned(),
     };
     serde_json::to_writer(buffer, &commit).expect("a commit has string keys only");
 }

@@ -1,5 +1,6 @@
 //! What a writer is asked beside deciding a command: to append events that its sender has decided,
-//! or to show an aggregate's state. Both go the way of a command, so that the same is proved.
+//! to show an aggregate's state, or to find an outcome. All go the way of a command, so that the
+//! same is proved.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,9 @@ use super::kind::State;
 
 /// Events that the sender has decided, on a version that it names.
 pub(super) struct Decided<A: Aggregate>(pub(super) Arc<Vec<EventOf<A>>>);
+
+/// Asks for the first outcome of a command.
+pub(super) struct Recall;
 
 /// Asks for a state. What it holds when the answer comes is what was proved.
 #[derive(Clone, Default)]

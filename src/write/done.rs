@@ -16,7 +16,7 @@ pub struct Done {
     pub target: Target,
     /// Its version after the command.
     pub version: Version,
-    /// Where the commit is; with no events, where the state is that was decided on.
+    /// Where the commit is; without one, where the state is that was decided on.
     pub position: Position,
     /// The command's id.
     pub command_id: CommandId,

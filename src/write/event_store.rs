@@ -205,6 +205,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         }
         Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
+        | Failure::KeysFull { .. }
         | Failure::NoOwner { .. }
         | Failure::LogUnavailable(_)
         | Failure::InFlight
@@ -215,6 +216,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         | Failure::BadId(_)
         | Failure::BadCommand(_)
         | Failure::KeyReused
+        | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
         | Failure::Bug(_) => AggregateError::UnexpectedError(Box::new(failure)),
     }

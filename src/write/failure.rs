@@ -57,6 +57,9 @@ pub enum Failure {
     /// The command with this id is still under way. Ask again later, with the same id.
     #[error("the command with this Idempotency-Key is still under way")]
     InFlight,
+    /// No command with this id has an outcome here. It may still come.
+    #[error("no command with this id has an outcome")]
+    NoOutcome,
     /// The events do not fit a record. Do not retry.
     #[error("the events take {len} bytes in the log, at most {max} fit")]
     EventsTooLarge {
@@ -74,6 +77,12 @@ pub enum Failure {
     /// The aggregate is not in memory, and there is no room for it. Retry later.
     #[error("no room in memory for another aggregate; write.cached_aggregates_max is {max}")]
     CacheFull {
+        /// The setting.
+        max: usize,
+    },
+    /// The id is a new one that may come again, and there is no room for its outcome. Retry later.
+    #[error("no room in memory for another Idempotency-Key; write.kept_keys_max is {max}")]
+    KeysFull {
         /// The setting.
         max: usize,
     },

@@ -6,14 +6,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::contract::{Offset, Target};
-use crate::events::{Commit, StoredEvent};
+use crate::contract::{Offset, Target, Time};
+use crate::events::{CommandId, Commit, StoredEvent};
 use crate::log::{Mark, Stamp};
 use crate::ports::LogRecord;
 
 use super::aggregates::Snapshot;
 use super::failure::Failure;
 use super::kind::{AnyKind, State};
+use super::outcomes::IdHash;
 use super::pending::Pending;
 use super::writer::Writer;
 
@@ -21,6 +22,7 @@ impl Writer {
     /// Takes the next record of the partition.
     pub(super) fn take(&mut self, record: &LogRecord) {
         let mark = self.tracker.step(record.offset, record.time, &record.stamp, &record.value);
+        self.waypoints.pass(record.time, &self.tracker);
         match (mark, record.stamp) {
             (Mark::Counts, _) => self.take_commit(record),
             (Mark::Claim, Stamp::Claim { term }) => self.take_claim(term, &record.value),
@@ -31,7 +33,7 @@ impl Writer {
     fn take_commit(&mut self, record: &LogRecord) {
         let commit = Commit::decode(&record.value);
         if let Some(pending) = commit.as_ref().ok().and_then(|commit| self.own(record, commit)) {
-            return self.settle(pending, record.offset);
+            return self.settle(pending, record.offset, record.time);
         }
         if matches!(record.stamp, Stamp::Commit { term, .. } if self.reigns_in(term)) {
             self.intruded = true;
@@ -46,6 +48,7 @@ impl Writer {
         };
         match commit {
             Ok(commit) if commit.is_of(&target) => {
+                self.note_outcome(&target, &commit.command_id, record.offset, record.time);
                 self.fold_commit(target, kind.as_ref(), record.offset, &commit);
             }
             Ok(_) => self.hold_back(target, record.offset, "its key names another one"),
@@ -91,9 +94,12 @@ impl Writer {
     }
 
     /// Publishes and answers a commit that the log has proved.
-    pub(super) fn settle(&mut self, pending: Pending, offset: Offset) {
+    pub(super) fn settle(&mut self, pending: Pending, offset: Offset, time: Time) {
         let target = pending.ticket.target.clone();
-        if self.aggregates.follows(&target, &pending) {
+        self.note_outcome(&target, pending.ticket.command_id.as_str(), offset, time);
+        if pending.is_empty() {
+            pending.succeed(offset);
+        } else if self.aggregates.follows(&target, &pending) {
             let settled = pending.succeed(offset);
             self.aggregates.settle(&target, settled);
         } else {
@@ -101,6 +107,13 @@ impl Writer {
             pending.ticket.fail(Failure::OutcomeUnknown);
             self.alarm(offset, why);
             self.hold_back(target, offset, why);
+        }
+    }
+
+    /// A generated id is found by its time, any other by its place.
+    fn note_outcome(&mut self, target: &Target, command_id: &str, offset: Offset, time: Time) {
+        if !CommandId::is_generated(command_id) {
+            self.outcomes.note(IdHash::of(target, command_id), offset, time);
         }
     }
 

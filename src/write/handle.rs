@@ -1,5 +1,6 @@
 //! The way in: finds the aggregate's partition and hands the command to its writer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
@@ -16,13 +19,15 @@ use crate::log::Checks;
 use crate::ports::{EventLog, Ids, Tails};
 use crate::shutdown::Shutdown;
 
+use super::decided::Recall;
 use super::done::Done;
 use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::kind::{AnyKind, Kinds};
 use super::order::{Order, to_wire};
+use super::sent::Sent;
 use super::status::{Ownership, StatusCell, WriterStatus};
-use super::ticket::{Custody, Ticket};
+use super::ticket::{Answer, Custody, GivenUp, Ticket};
 use super::writer::{Identity, Shared, Writer};
 
 /// Sends commands. Cheap to clone.
@@ -69,6 +74,9 @@ pub struct WriteParts {
 pub struct SendOptions {
     /// The command's id; a new one when there is none.
     pub command_id: Option<CommandId>,
+    /// Whether the id may come again: then the first outcome is kept, a refusal too, and given
+    /// again. An id that was made for this command alone is not repeatable.
+    pub repeatable: bool,
     /// What the aggregate must be, or the command is not decided.
     pub expected: Option<Expected>,
     /// What travels with the command into its record.
@@ -76,6 +84,10 @@ pub struct SendOptions {
     /// How long to wait for the outcome, if not as long as `http.request_timeout_ms` says.
     pub timeout: Option<Duration>,
 }
+
+/// The partitions for which a sender of many has waited in vain.
+#[derive(Debug, Default)]
+pub struct FullPartitions(BTreeSet<Partition>);
 
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
@@ -132,6 +144,67 @@ impl Commands {
         self.hand_over(kind, id, order, options).await
     }
 
+    /// The first outcome of the command with this id, if there is one: what it did, or
+    /// [`CommandError::RefusedBefore`]. Waits for one that is under way.
+    ///
+    /// # Errors
+    /// It was refused, or something is in the way; see [`Failure`].
+    pub async fn outcome(
+        &self,
+        aggregate_type: &str,
+        id: &Key,
+        command_id: CommandId,
+    ) -> Result<Option<Done>, CommandError> {
+        let kind = self.kind(aggregate_type)?;
+        let order = Order::of("Recall".to_owned(), Bytes::new(), Recall);
+        let command_id = Some(command_id);
+        let options = SendOptions { command_id, repeatable: true, ..SendOptions::default() };
+        match self.hand_over(kind, id, order, options).await {
+            Err(CommandError::Failed(Failure::NoOutcome)) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// The same in two steps: returns once the writer has room for it, before it is done. Commands
+    /// of one aggregate that are sent so, each after the one before has returned, keep their order.
+    ///
+    /// A sender of many waits in vain for a partition once; after that it is turned away at once
+    /// until there is room, so that the others' commands do not wait for those of this one.
+    ///
+    /// # Errors
+    /// It was not taken; see [`Failure`].
+    pub async fn enqueue(
+        &self,
+        aggregate_type: &str,
+        id: &Key,
+        json: Bytes,
+        options: SendOptions,
+        full: &mut FullPartitions,
+    ) -> Result<Sent, Failure> {
+        let kind = self.kind(aggregate_type)?;
+        let mut order = kind.parse(json)?;
+        order.expected = options.expected;
+        let (target, partition) = self.place(kind.as_ref(), id);
+        let lane = &self.0.lanes[partition.0 as usize];
+        lane.check(partition)?;
+        let patience = options.timeout.unwrap_or(self.0.request_timeout);
+        let for_room = if full.0.contains(&partition) { Duration::ZERO } else { patience };
+        let room = match timeout(for_room, lane.queue.reserve()).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_)) => return Err(lane.closed(partition)),
+            Err(_) => {
+                full.0.insert(partition);
+                return Err(lane.too_late(partition));
+            }
+        };
+        full.0.remove(&partition);
+        let (reply, answer) = oneshot::channel();
+        let custody = Custody::default();
+        room.send(self.ticket(target, kind, order, options, custody.clone(), reply));
+        let deadline = Instant::now() + patience;
+        Ok(Sent { commands: self.clone(), partition, answer, custody, deadline })
+    }
+
     /// Hands an order to the writer of its aggregate, and waits for the answer.
     pub(super) async fn hand_over(
         &self,
@@ -144,27 +217,49 @@ impl Commands {
         let (target, partition) = self.place(kind.as_ref(), id);
         let lane = &self.0.lanes[partition.0 as usize];
         lane.check(partition)?;
-        let timeout = options.timeout.unwrap_or(self.0.request_timeout);
-        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::now() + options.timeout.unwrap_or(self.0.request_timeout);
+        let (reply, mut answer) = oneshot::channel();
         let custody = Custody::default();
         let ticket = self.ticket(target, kind, order, options, custody.clone(), reply);
         lane.queue.try_send(ticket).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::QueueFull { partition: partition.0 },
             mpsc::error::TrySendError::Closed(_) => lane.closed(partition),
         })?;
-        match tokio::time::timeout(timeout, answer).await {
+        self.answered(partition, &mut answer, &custody, deadline).await
+    }
+
+    /// Waits for the answer to a command that is in the queue of this partition's writer.
+    pub(super) async fn answered(
+        &self,
+        partition: Partition,
+        answer: &mut oneshot::Receiver<Answer>,
+        custody: &Custody,
+        deadline: Instant,
+    ) -> Answer {
+        let answer = timeout_at(deadline, answer).await;
+        match answer {
             Ok(Ok(answer)) => answer,
             // The writer is gone with the ticket, or still has it.
-            Ok(Err(_)) | Err(_) if !custody.take() => Err(Failure::OutcomeUnknown.into()),
-            Ok(Err(_)) => Err(Failure::ShuttingDown.into()),
-            Err(_) => Err(lane.too_late(partition).into()),
+            Ok(Err(_)) | Err(_) => Err(match custody.give_up() {
+                GivenUp::Taken => Failure::OutcomeUnknown,
+                GivenUp::PutOff => Failure::InFlight,
+                GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
+                GivenUp::Queued => self.0.lanes[partition.0 as usize].too_late(partition),
+            }
+            .into()),
         }
     }
 
     /// A new id for a command that came without one.
     #[must_use]
     pub fn new_command_id(&self) -> CommandId {
-        CommandId::generated(self.0.shared.ids.next())
+        CommandId::generated(self.new_id())
+    }
+
+    /// A new id of this moment.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.0.shared.ids.next()
     }
 
     /// All aggregate types.
@@ -205,11 +300,23 @@ impl Commands {
         order: Order,
         options: SendOptions,
         custody: Custody,
-        reply: oneshot::Sender<super::ticket::Answer>,
+        reply: oneshot::Sender<Answer>,
     ) -> Ticket {
         let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
-        let (metadata, attempts) = (options.metadata, 0);
-        Ticket { target, kind, order, command_id, metadata, attempts, custody, reply }
+        let SendOptions { repeatable, metadata, .. } = options;
+        Ticket {
+            recall: order.other::<Recall>().is_some(),
+            target,
+            kind,
+            order,
+            command_id,
+            repeatable,
+            first: None,
+            metadata,
+            attempts: 0,
+            custody,
+            reply,
+        }
     }
 }
 

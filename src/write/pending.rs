@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::contract::{Offset, Position};
+use crate::contract::{Offset, Position, Refusal};
 use crate::log::{Chain, Term};
 use crate::ports::SendNumber;
 
 use super::aggregates::Snapshot;
 use super::done::Done;
+use super::failure::{AnyError, CommandError};
 use super::ticket::Ticket;
 
 /// A commit in flight.
@@ -24,6 +25,8 @@ pub(super) struct Pending {
     pub(super) after: Snapshot,
     /// The answer, all but its position.
     pub(super) done: Done,
+    /// The answer instead, when it was refused.
+    pub(super) refused: Option<(Refusal, AnyError)>,
     /// The record's key.
     pub(super) key: Bytes,
     /// The record's value.
@@ -68,6 +71,11 @@ impl InFlight {
         (self.0[at].ticket.command_id.as_str() == command_id).then(|| self.0.remove(at)).flatten()
     }
 
+    /// The tickets of all, in order.
+    pub(super) fn tickets_mut(&mut self) -> impl Iterator<Item = &mut Ticket> {
+        self.0.iter_mut().map(|pending| &mut pending.ticket)
+    }
+
     /// Everything that is left, in order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Pending> + '_ {
         self.0.drain(..)
@@ -75,11 +83,19 @@ impl InFlight {
 }
 
 impl Pending {
-    /// Answers that it was done, at this offset. Gives back the aggregate after it.
+    /// Answers what was decided, at this offset. Gives back the aggregate after it.
     pub(super) fn succeed(self, offset: Offset) -> Snapshot {
         let mut done = self.done;
         done.position = Position { offset, ..done.position };
-        self.ticket.answer(Ok(done));
+        self.ticket.answer(match self.refused {
+            None => Ok(done),
+            Some((refusal, error)) => Err(CommandError::Refused { refusal, error }),
+        });
         Snapshot { offset: Some(offset), ..self.after }
+    }
+
+    /// Whether it changes nothing: the outcome alone is kept.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.done.events.is_empty()
     }
 }

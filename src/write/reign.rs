@@ -14,6 +14,7 @@ use crate::shutdown::Shutdown;
 use super::aggregates::Snapshot;
 use super::failure::Failure;
 use super::kind::Verdict;
+use super::repeat::Searches;
 use super::status::Ownership;
 use super::ticket::Ticket;
 use super::writer::Writer;
@@ -37,6 +38,8 @@ pub(super) struct Reign {
     /// Commands whose aggregate has a decision under way, by aggregate.
     pub(super) waiting: BTreeMap<Target, VecDeque<Ticket>>,
     pub(super) waiting_len: usize,
+    /// Commands whose first outcome is looked for.
+    pub(super) searches: Searches,
     /// A query for the log's end, and the answers that it will cover.
     query: Option<BoxFuture<'static, (Result<Offset, LogError>, u64)>>,
     /// The furthest end that was learned.
@@ -67,6 +70,7 @@ impl Reign {
             deciding: FuturesUnordered::new(),
             waiting: BTreeMap::new(),
             waiting_len: 0,
+            searches: Searches::default(),
             query: None,
             horizon: Offset(0),
             last_active: Instant::now(),
@@ -76,7 +80,8 @@ impl Reign {
     /// Takes back what was being decided.
     pub(super) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
         let slots = self.slots.into_values().map(|(ticket, _)| ticket);
-        slots.chain(self.waiting.into_values().flatten())
+        let searched = self.searches.into_tickets();
+        slots.chain(self.waiting.into_values().flatten()).chain(searched)
     }
 }
 
@@ -103,7 +108,7 @@ impl Writer {
         let mut taken: Vec<Ticket> = Vec::new();
         let mut tick = interval(self.shared.config.idle_check_interval.min(TICK_MAX));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if let Err(end) = self.decide_first(reign) {
+        if let Err(end) = self.decide_first(reign).and_then(|()| self.go_on(reign)) {
             return end;
         }
         loop {
@@ -119,6 +124,9 @@ impl Writer {
                 }
                 Some((slot, verdict)) = reign.deciding.next(), if !reign.deciding.is_empty() => {
                     self.decided(reign, slot, verdict)
+                }
+                Some(ended) = reign.searches.running.next(), if reign.searches.len() > 0 => {
+                    self.searched(reign, ended)
                 }
                 (end, covers) = answer(&mut reign.query), if reign.query.is_some() => {
                     reign.query = None;
@@ -138,18 +146,30 @@ impl Writer {
             if let Err(end) = self.prove(reign).await {
                 return end;
             }
+            if let Err(end) = self.go_on(reign) {
+                return end;
+            }
         }
     }
 
     /// How many more commands may be taken.
     fn room(&self, reign: &Reign) -> usize {
-        let held =
-            self.in_flight.len() + self.unconfirmed.len() + reign.slots.len() + reign.waiting_len;
+        let decided = self.in_flight.len() + self.unconfirmed.len();
+        let undecided = reign.slots.len() + reign.waiting_len + reign.searches.len();
+        let held = decided + undecided + self.under_way.waiting();
         self.shared.config.in_flight_max.saturating_sub(held)
+    }
+
+    /// How many commands may wait for the decisions of one aggregate; also how many duplicates for
+    /// their first ones, and how many outcomes be searched. So a slow aggregate, and whoever
+    /// repeats its commands, leave room for the others.
+    pub(super) fn share(&self) -> usize {
+        (self.shared.config.in_flight_max / 4).max(1)
     }
 
     fn is_drained(&self, reign: &Reign) -> bool {
         let idle = self.in_flight.is_empty() && self.unconfirmed.is_empty();
+        let idle = idle && reign.searches.len() == 0 && self.under_way.waiting() == 0;
         idle && reign.slots.is_empty() && reign.waiting.is_empty() && self.inbox.is_empty()
     }
 

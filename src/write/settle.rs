@@ -75,9 +75,10 @@ impl Writer {
         let stamp = Stamp::Commit { term: pending.term, chain: pending.chain };
         let mark = self.tracker.step_own(at, time, &stamp);
         debug_assert_eq!(mark, Mark::Counts, "a record at the expected offset counts");
+        self.waypoints.pass(time, &self.tracker);
         reign.settled = SendNumber(send.0 + 1);
         self.hand_on(&pending, at, time, stamp);
-        self.settle(pending, at);
+        self.settle(pending, at, time);
         true
     }
 

@@ -58,6 +58,8 @@ pub struct WriterStatus {
     pub aggregates: usize,
     /// Aggregates whose history it cannot read.
     pub unreadable: usize,
+    /// Outcomes of commands whose id may come again, that it can find.
+    pub outcomes: usize,
     /// Records in flight.
     pub in_flight: usize,
     /// Alarms: records with a right stamp that no writer of ours can have sent.

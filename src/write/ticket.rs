@@ -1,7 +1,7 @@
-//! A command in the hands of the writer, and the one bit that it shares with who sent it.
+//! A command in the hands of the writer, and the state that it shares with who sent it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -12,6 +12,7 @@ use super::done::Done;
 use super::failure::{CommandError, Failure};
 use super::kind::AnyKind;
 use super::order::Order;
+use super::under_way::First;
 
 /// What a command's sender waits for.
 pub(super) type Answer = Result<Done, CommandError>;
@@ -22,6 +23,12 @@ pub(super) struct Ticket {
     pub(super) kind: Arc<dyn AnyKind>,
     pub(super) order: Order,
     pub(super) command_id: CommandId,
+    /// Whether the id may come again.
+    pub(super) repeatable: bool,
+    /// Whether only the first outcome is asked for: nothing is decided then.
+    pub(super) recall: bool,
+    /// Held by the first of all that have its id.
+    pub(super) first: Option<First>,
     pub(super) metadata: Metadata,
     /// How often it was decided.
     pub(super) attempts: u32,
@@ -31,13 +38,50 @@ pub(super) struct Ticket {
 
 /// Who may end a command: its sender while it is queued, the writer from then on. Whoever takes
 /// it first has it, so "nothing was done" is never said of a command that was taken.
+///
+/// A command whose id is under way, or is looked for in the log, the writer puts off: its sender
+/// may end it as long as the writer does not take it again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Custody(Arc<AtomicBool>);
+pub(super) struct Custody(Arc<AtomicU8>);
+
+/// Where a command was when its sender gave it up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum GivenUp {
+    /// In the queue: nothing was done.
+    Queued,
+    /// Put off: nothing was done for it, but the first one with its id may be.
+    PutOff,
+    /// In the writer's hands.
+    Taken,
+}
+
+const QUEUED: u8 = 0;
+const TAKEN: u8 = 1;
+const PUT_OFF: u8 = 2;
 
 impl Custody {
-    /// Takes the command, as its writer or as a sender who gives up; false if the other did.
+    /// Takes the command, as its writer; false if its sender gave it up.
     pub(super) fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+        self.0.swap(TAKEN, Ordering::AcqRel) != TAKEN
+    }
+
+    /// Whether the sender of a command that was put off gave it up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) == TAKEN
+    }
+
+    /// Puts the command off, as its writer who has it.
+    pub(super) fn put_off(&self) {
+        self.0.store(PUT_OFF, Ordering::Release);
+    }
+
+    /// Gives the command up, as its sender.
+    pub(super) fn give_up(&self) -> GivenUp {
+        match self.0.swap(TAKEN, Ordering::AcqRel) {
+            QUEUED => GivenUp::Queued,
+            PUT_OFF => GivenUp::PutOff,
+            _ => GivenUp::Taken,
+        }
     }
 }
 

@@ -44,6 +44,11 @@ impl Unconfirmed {
         self.waiting.push_back(Waiting { ticket, answer, decided_before, number });
     }
 
+    /// The tickets of all, in order.
+    pub(super) fn tickets_mut(&mut self) -> impl Iterator<Item = &mut Ticket> {
+        self.waiting.iter_mut().map(|waiting| &mut waiting.ticket)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

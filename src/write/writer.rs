@@ -22,12 +22,15 @@ use crate::shutdown::Shutdown;
 use super::aggregates::Aggregates;
 use super::failure::Failure;
 use super::kind::Kinds;
+use super::outcomes::Outcomes;
 use super::pending::InFlight;
 use super::recovery::Claimed;
 use super::reign::{End, Reign};
 use super::status::{Ownership, StatusCell};
 use super::ticket::Ticket;
 use super::unconfirmed::Unconfirmed;
+use super::under_way::UnderWay;
+use super::waypoints::Waypoints;
 
 /// How long a writer waits before it asks a log again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -76,6 +79,11 @@ pub(super) struct Writer {
     pub(super) aggregates: Aggregates,
     pub(super) in_flight: InFlight,
     pub(super) unconfirmed: Unconfirmed,
+    /// Where the first outcomes are.
+    pub(super) outcomes: Outcomes,
+    /// Ids that may come again, whose first outcome is not there yet.
+    pub(super) under_way: UnderWay,
+    pub(super) waypoints: Waypoints,
     /// Commands of an ended term, to be decided again before any new one.
     pub(super) again: VecDeque<Ticket>,
     pub(super) ruler: Option<Ruler>,
@@ -112,6 +120,7 @@ impl Writer {
     ) -> Self {
         let share = shared.log.partitions().count() as usize;
         let cached_max = shared.config.cached_aggregates_max.div_ceil(share);
+        let kept_max = shared.config.kept_keys_max.div_ceil(share);
         let tracker = Tracker::default().checking(shared.checks);
         Self {
             shared,
@@ -123,6 +132,9 @@ impl Writer {
             aggregates: Aggregates::new(cached_max),
             in_flight: InFlight::default(),
             unconfirmed: Unconfirmed::default(),
+            outcomes: Outcomes::new(kept_max),
+            under_way: UnderWay::default(),
+            waypoints: Waypoints::default(),
             again: VecDeque::new(),
             ruler: None,
             has_reigned: false,
@@ -264,6 +276,7 @@ impl Writer {
         }
         let unconfirmed = self.unconfirmed.drain().map(|(_, ticket)| ticket);
         unconfirmed.chain(self.again.drain(..)).for_each(|ticket| ticket.fail(failure.clone()));
+        self.under_way.drain().for_each(|ticket| ticket.fail(failure.clone()));
         self.inbox.close();
         while let Ok(ticket) = self.inbox.try_recv() {
             ticket.fail(failure.clone());
@@ -277,10 +290,13 @@ impl Writer {
     /// Turns away what the ended term left undecided: a newer claim counts, so it never will.
     fn reject_undecided(&mut self) {
         let detail = self.status.get().ownership.to_string();
-        for ticket in self.again.drain(..) {
+        let fail = |ticket: Ticket| {
             let detail = detail.clone();
             ticket.fail(Failure::NoOwner { partition: self.partition.0, detail });
-        }
+        };
+        self.again.drain(..).for_each(fail);
+        // Whoever waited for one of them waits in vain.
+        self.under_way.drain().for_each(fail);
     }
 
     fn reject_waiting(&mut self) {
@@ -313,6 +329,7 @@ impl Writer {
             status.aggregates = self.aggregates.len();
             status.unreadable = self.aggregates.unreadable();
             status.in_flight = self.in_flight.len();
+            status.outcomes = self.outcomes.len();
             status.alarms = self.alarms;
         });
     }

@@ -1,13 +1,15 @@
 //! One line on its way: sent, and sent again where nothing was done.
 //!
-//! What may have been done is never sent again: there is no key yet that would make it safe.
+//! What may have been done is sent again only under a key, which makes it safe.
 
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::cli::service::{Answer, Client, NoAnswer};
+use crate::contract::Version;
 
 use super::input::Line;
 
@@ -78,16 +80,42 @@ pub(super) async fn deliver(transport: &impl Transport, line: Line) -> Delivered
 impl Transport for Client {
     async fn attempt(&self, line: &Line) -> Attempt {
         let url = self.url(&line.route);
-        match self.ask(Method::POST, url, Some(line.command.clone())).await {
+        let headers = headers(line);
+        match self.ask_with(Method::POST, url, Some(line.command.clone()), headers).await {
             Ok(answer) if answer.status == StatusCode::OK => Attempt::Done,
             Ok(answer) => refused(&answer),
             Err(error @ NoAnswer::Unreachable { .. }) => {
                 let failed = Failed::without_answer("unreachable", &error);
                 Attempt::Again(CONNECT_RETRY_DELAY, failed)
             }
-            Err(error) => Attempt::Failed(Failed::without_answer("outcome_unknown", &error)),
+            Err(error) => {
+                let failed = Failed::without_answer("outcome_unknown", &error);
+                match line.key {
+                    Some(_) => Attempt::Again(CONNECT_RETRY_DELAY, failed),
+                    None => Attempt::Failed(failed),
+                }
+            }
         }
     }
+}
+
+fn headers(line: &Line) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = &line.key {
+        // As a string of RFC 8941: a key may begin with a quote.
+        let key = key.as_str().replace('\\', r"\\").replace('"', r#"\""#);
+        headers.insert("idempotency-key", text(format!("\"{key}\"")));
+    }
+    match line.expected_version {
+        Some(Version::NONE) => drop(headers.insert(IF_NONE_MATCH, text("*".to_owned()))),
+        Some(version) => drop(headers.insert(IF_MATCH, text(format!("\"{version}\"")))),
+        None => {}
+    }
+    headers
+}
+
+fn text(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("keys and versions are visible ASCII")
 }
 
 fn refused(answer: &Answer) -> Attempt {
@@ -102,13 +130,16 @@ fn refused(answer: &Answer) -> Attempt {
         },
     };
     match answer.retry_after() {
-        Some(delay)
-            if answer.status == StatusCode::SERVICE_UNAVAILABLE && delay <= RETRY_AFTER_MAX =>
-        {
+        // A service says so only where it is safe: nothing was done, or there is a key.
+        Some(delay) if is_passing(answer.status) && delay <= RETRY_AFTER_MAX => {
             Attempt::Again(delay, failed)
         }
         _ => Attempt::Failed(failed),
     }
+}
+
+const fn is_passing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 impl Failed {

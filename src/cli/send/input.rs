@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::contract::Key;
+use crate::contract::Version;
+use crate::events::{BadEnvelope, CommandId, Envelope};
 
 /// The longest line; a service refuses longer bodies without reading them to their end.
 const LINE_LEN_MAX: usize = 16 * 1024 * 1024;
@@ -33,6 +31,10 @@ pub(super) struct Line {
     pub(super) route: String,
     /// As it stands in the line.
     pub(super) command: Bytes,
+    /// Makes it safe to send it again.
+    pub(super) key: Option<CommandId>,
+    /// The version that its aggregate must have.
+    pub(super) expected_version: Option<Version>,
 }
 
 /// A line that cannot be sent.
@@ -53,24 +55,6 @@ pub(super) struct Lines {
     pub(super) lines: mpsc::Receiver<Read>,
     /// Bytes read so far.
     pub(super) bytes: Arc<AtomicU64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    command: &'a RawValue,
-    aggregate: Aggregate,
-    key: Option<Value>,
-    expected_version: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Aggregate {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Key,
 }
 
 /// Reads in a thread that ends with the input or with its reader, and is never waited for: a
@@ -110,39 +94,23 @@ fn next(input: &mut impl BufRead, number: &mut u64, counted: &AtomicU64) -> Opti
             return Some(Err(bad(format!("is longer than {LINE_LEN_MAX} bytes"))));
         }
         if !line.trim_ascii().is_empty() {
-            return Some(parse(*number, &line).map_err(bad));
+            return Some(parse(*number, &line).map_err(|error| bad(error.to_string())));
         }
     }
 }
 
-fn parse(number: u64, line: &[u8]) -> Result<Line, String> {
-    const EXPECTED: &str =
-        r#"expected {"aggregate":{"type":"account","id":"ann"},"command":{"type":…}}"#;
-    // Serde takes an array for a struct, too.
-    if !line.trim_ascii_start().starts_with(b"{") {
-        return Err(EXPECTED.to_owned());
-    }
-    let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|error| {
-        format!("column {}: {}; {EXPECTED}", error.column(), without_place(&error))
-    })?;
-    let later = [("key", &envelope.key), ("expected_version", &envelope.expected_version)];
-    if let Some((name, _)) = later.iter().find(|(_, value)| value.is_some()) {
-        return Err(format!("`{name}` is not supported yet"));
-    }
-    let Aggregate { kind, id } = envelope.aggregate;
+fn parse(number: u64, line: &[u8]) -> Result<Line, BadEnvelope> {
+    let envelope = Envelope::parse(line)?;
+    let Envelope { aggregate_type, id, command, key, expected_version } = envelope;
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     Ok(Line {
         number,
-        route: format!("commands/{}/{}", encode(&kind), encode(id.as_str())),
-        aggregate: format!("{kind}/{id}"),
-        command: Bytes::copy_from_slice(envelope.command.get().as_bytes()),
+        route: format!("commands/{}/{}", encode(&aggregate_type), encode(id.as_str())),
+        aggregate: format!("{aggregate_type}/{id}"),
+        command: Bytes::copy_from_slice(command.get().as_bytes()),
+        key,
+        expected_version,
     })
-}
-
-/// A line knows its number; the line within it is always the first.
-fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
 }
 
 #[cfg(test)]
@@ -164,14 +132,19 @@ mod tests {
     async fn an_envelope_is_a_command_for_an_aggregate_as_it_stands() {
         let input = r#"
             {"aggregate":{"type":"account","id":"Zoë/ 1"},"command":{}}
-            {"command":{"type":"Open", "by":"Zoë"},"aggregate":{"type":"account","id":"Zoë 1"}}"#;
+            {"command":{"type":"Open", "by":"Zoë"},"aggregate":{"type":"account","id":"Zoë 1"}}
+            {"aggregate":{"type":"a","id":"b"},"command":{},"key":"k","expected_version":4}"#;
         let lines = all(input).await;
         assert!(lines[0].as_ref().expect_err("slash").detail.contains("must not contain `/`"));
         let line = lines[1].as_ref().expect("line");
         assert_eq!((line.number, line.aggregate.as_str()), (3, "account/Zoë 1"));
         assert_eq!(line.route, "commands/account/Zo%C3%AB%201");
         assert_eq!(line.command, r#"{"type":"Open", "by":"Zoë"}"#);
-        assert_eq!(lines.len(), 2);
+        assert_eq!((&line.key, line.expected_version), (&None, None));
+        let line = lines[2].as_ref().expect("line");
+        assert_eq!(line.key.as_ref().map(CommandId::as_str), Some("k"));
+        assert_eq!(line.expected_version, Some(Version(4)));
+        assert_eq!(lines.len(), 3);
     }
 
     #[tokio::test]
@@ -185,8 +158,8 @@ mod tests {
             r#"{"aggregate":{"type":"a"},"command":{}}"#,
             r#"{"aggregate":{"type":"a","id":""},"command":{}}"#,
             r#"{"aggregate":{"type":"a","id":"b"},"command":{},"kee":1}"#,
-            r#"{"aggregate":{"type":"a","id":"b"},"command":{},"key":"k"}"#,
-            r#"{"aggregate":{"type":"a","id":"b"},"command":{},"expected_version":0}"#,
+            r#"{"aggregate":{"type":"a","id":"b"},"command":{},"key":"two words"}"#,
+            r#"{"aggregate":{"type":"a","id":"b"},"command":{},"expected_version":-1}"#,
         ];
         let mut input = bad.join("\n");
         input.push('\n');

@@ -68,7 +68,14 @@ mod tests {
     use super::*;
 
     fn line(number: u64, aggregate: &str) -> Line {
-        Line { number, aggregate: aggregate.to_owned(), route: String::new(), command: "{}".into() }
+        Line {
+            number,
+            aggregate: aggregate.to_owned(),
+            route: String::new(),
+            command: "{}".into(),
+            key: None,
+            expected_version: None,
+        }
     }
 
     #[test]

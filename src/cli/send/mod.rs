@@ -32,7 +32,8 @@ const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Send commands to a running service
 ///
-/// Each line is {"aggregate":{"type":"account","id":"ann"},"command":{"type":…}}.
+/// Each line is {"aggregate":{"type":"account","id":"ann"},"command":{"type":…}}, perhaps with
+/// "key" and "expected_version".
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A file of envelopes, one JSON object a line; - is standard input

@@ -72,7 +72,8 @@ fn lines(all: Vec<Result<Line, BadLine>>) -> (Lines, mpsc::Sender<Result<Line, B
 
 fn line(number: u64, aggregate: &str) -> Result<Line, BadLine> {
     let (aggregate, command) = (aggregate.to_owned(), "{}".into());
-    Ok(Line { number, aggregate, route: String::new(), command })
+    let route = String::new();
+    Ok(Line { number, aggregate, route, command, key: None, expected_version: None })
 }
 
 async fn send_all(fake: &Fake, all: Vec<Result<Line, BadLine>>, in_flight: usize) -> Summary {

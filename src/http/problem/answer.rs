@@ -78,20 +78,31 @@ impl Problem {
         match self {
             Self::NoRoute(_) => answer(404, NotFound, "no_such_route"),
             Self::MethodNotAllowed(_) => answer(405, Invalid, "method_not_allowed"),
-            Self::NotAcceptable => answer(406, Invalid, "not_acceptable"),
+            Self::NotAcceptable(_) => answer(406, Invalid, "not_acceptable"),
             Self::UriTooLong { .. } => answer(414, Invalid, "uri_too_long"),
             Self::BodyTooLarge { .. } => answer(413, Invalid, "body_too_large"),
             Self::BodyTooSlow { .. } => answer(408, Invalid, "body_too_slow"),
             Self::BodyBroken => answer(400, Invalid, "body_broken"),
-            Self::MediaType(_) => answer(415, Invalid, "unsupported_media_type"),
-            Self::BadId { .. } | Self::BadPercent { .. } | Self::BadReplayId(_) => {
-                answer(400, Invalid, "bad_id")
-            }
+            Self::MediaType { .. } => answer(415, Invalid, "unsupported_media_type"),
+            Self::BadId { .. }
+            | Self::BadPercent { .. }
+            | Self::BadReplayId(_)
+            | Self::BadCommandId(_) => answer(400, Invalid, "bad_id"),
             Self::BadHeader { .. } => answer(400, Invalid, "bad_header"),
             Self::BadPosition(_) => answer(400, Invalid, "bad_position"),
             Self::UnknownParameter(_) => answer(400, Invalid, "unknown_parameter"),
             Self::BadBody(_) => answer(400, Invalid, "bad_body"),
             Self::NotSupported(_) => answer(400, Invalid, "not_supported"),
+            Self::BadKey(_) => answer(400, Invalid, "bad_key"),
+            Self::NotAVersion(_) => answer(400, Invalid, "not_a_version"),
+            Self::BadLine(_) => answer(400, Invalid, "bad_line"),
+            Self::LineTooLong { .. } => answer(413, Invalid, "line_too_long"),
+            Self::BatchSilent { .. } => answer(408, Invalid, "body_too_slow"),
+            Self::NotCommitted(_) => answer(404, NotFound, "not_committed"),
+            Self::OutcomeUnknown => Answer {
+                retry_after_secs: Some(SOON_SECS),
+                ..answer(504, OutcomeUnknown, "outcome_unknown")
+            },
             Self::NotReady(_) => unavailable("not_ready", SOON_SECS),
             Self::UnknownReplay(_) => answer(404, NotFound, "unknown_replay"),
             Self::Refused(refusal) => Answer {
@@ -127,9 +138,11 @@ fn of_command(failure: &Failure) -> Answer {
         Failure::VersionDiffers { .. } => answer(412, Invalid, "version_differs"),
         Failure::KeyReused => answer(422, Invalid, "key_reused"),
         Failure::InFlight => answer(409, Conflict, "in_flight"),
+        Failure::NoOutcome => answer(404, NotFound, "not_committed"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),
+        Failure::KeysFull { .. } => unavailable("keys_full", LATE_SECS),
         Failure::NoOwner { .. } => unavailable("no_owner", SOON_SECS),
         Failure::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
         Failure::HistoryUnreadable { .. } => unavailable("history_unreadable", LATE_SECS),

@@ -2,14 +2,18 @@
 //!
 //! The document is made in one place, so no error leaves without a code and the request's id.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::contract::Version;
+
+use super::super::headers::version_tag;
 use super::super::health::Reason;
 use super::super::request_id::RequestId;
 use super::Problem;
@@ -17,17 +21,49 @@ use super::answer::{Answer, Category};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
+/// The document, or the rest of a batch's line that is a problem.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(in super::super) struct Document<'a> {
     #[serde(rename = "type")]
     kind: String,
-    code: &'a str,
+    code: Cow<'static, str>,
     title: &'static str,
     status: u16,
     detail: String,
     instance: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_version: Option<Version>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     reasons: &'a [Reason],
+    #[serde(skip)]
+    retry_after_secs: Option<u32>,
+}
+
+impl<'a> Document<'a> {
+    /// Tells the log, too.
+    pub(in super::super) fn of(problem: &'a Problem, id: &'a RequestId, uri: &Uri) -> Self {
+        let answer = problem.answer();
+        log(problem, &answer, id, uri);
+        Self {
+            kind: format!("urn:retell:problem:{}", answer.category.name()),
+            title: answer.category.title(),
+            status: answer.status.as_u16(),
+            detail: problem.to_string(),
+            instance: id.as_str(),
+            current_version: problem.current_version(),
+            reasons: match problem {
+                Problem::NotReady(reasons) => reasons,
+                _ => &[],
+            },
+            retry_after_secs: answer.retry_after_secs,
+            code: answer.code,
+        }
+    }
+
+    /// When the same may succeed, in seconds.
+    pub(in super::super) const fn retry_after(&self) -> Option<u32> {
+        self.retry_after_secs
+    }
 }
 
 /// Puts the document into a response that a problem became; leaves any other as it is.
@@ -35,31 +71,18 @@ pub(in super::super) fn document(mut response: Response, id: &RequestId, uri: &U
     let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else {
         return response;
     };
-    let answer = problem.answer();
-    log(&problem, &answer, id, uri);
+    let document = Document::of(&problem, id, uri);
+    let json = serde_json::to_vec(&document).expect("a document has string keys only");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-    if let Some(secs) = answer.retry_after_secs {
+    if let Some(secs) = document.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
     }
-    *response.body_mut() = Body::from(json(&problem, &answer, id));
+    if let Some(version) = document.current_version {
+        headers.insert(ETAG, version_tag(version));
+    }
+    *response.body_mut() = Body::from(json);
     response
-}
-
-fn json(problem: &Problem, answer: &Answer, id: &RequestId) -> Vec<u8> {
-    let document = Document {
-        kind: format!("urn:retell:problem:{}", answer.category.name()),
-        code: &answer.code,
-        title: answer.category.title(),
-        status: answer.status.as_u16(),
-        detail: problem.to_string(),
-        instance: id.as_str(),
-        reasons: match problem {
-            Problem::NotReady(reasons) => reasons,
-            _ => &[],
-        },
-    };
-    serde_json::to_vec(&document).expect("a document has string keys only")
 }
 
 /// What a client did wrong is its own matter; what is unavailable, the part that lost it logs.

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::contract::{InvalidKey, InvalidPosition, Refusal};
+use crate::contract::{InvalidKey, InvalidPosition, Refusal, Version};
+use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
 use crate::read::{QueryError, ReplayError};
 use crate::write::Failure;
 
 use super::health::Reason;
 
-pub(super) use document::document;
+pub(super) use document::{Document, document};
 
 /// Why a request has no other answer than a problem document.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +30,8 @@ pub(super) enum Problem {
     NoRoute(String),
     #[error("{0} is not possible here; the header Allow lists what is")]
     MethodNotAllowed(Method),
-    #[error("the answer is application/json, which the header Accept does not take")]
-    NotAcceptable,
+    #[error("the answer is {0}, which the header Accept does not take")]
+    NotAcceptable(&'static str),
     #[error("the URI is longer than {max} bytes")]
     UriTooLong { max: usize },
     #[error("the body is longer than {max} bytes (http.body_bytes_max)")]
@@ -39,8 +40,8 @@ pub(super) enum Problem {
     BodyTooSlow { ms: u128 },
     #[error("the body broke off")]
     BodyBroken,
-    #[error("send the body as application/json, {0}")]
-    MediaType(String),
+    #[error("send the body as {wanted}, {found}")]
+    MediaType { wanted: &'static str, found: String },
     #[error("the {what} {error}")]
     BadId { what: &'static str, error: InvalidKey },
     #[error("the {what} has a `%` that is not followed by two hex digits")]
@@ -49,6 +50,15 @@ pub(super) enum Problem {
     BadReplayId(String),
     #[error("the header {name} {detail}")]
     BadHeader { name: &'static str, detail: &'static str },
+    #[error("the header Idempotency-Key {0}")]
+    BadKey(String),
+    #[error("the id of the command {0}")]
+    BadCommandId(InvalidCommandId),
+    #[error(
+        "{0}: a version is expected, such as If-Match: \"4\", If-Match: * (it must exist) or \
+             If-None-Match: * (it must not), one of them"
+    )]
+    NotAVersion(&'static str),
     #[error("the header Retell-Position: {0}")]
     BadPosition(#[from] InvalidPosition),
     #[error("this route has no parameter `{0}`, it has none at all")]
@@ -57,6 +67,17 @@ pub(super) enum Problem {
     BadBody(String),
     #[error("{0} is not supported yet; without it the request would be taken")]
     NotSupported(&'static str),
+    #[error("{0}")]
+    BadLine(BadEnvelope),
+    #[error("the line is longer than {max} bytes (http.body_bytes_max)")]
+    LineTooLong { max: usize },
+    #[error("no line came for {ms} ms (http.idle_timeout_ms)")]
+    BatchSilent { ms: u128 },
+    #[error("the command {0} has left no outcome in the log so far")]
+    NotCommitted(CommandId),
+    /// As [`Failure::OutcomeUnknown`], of a command that may be sent again.
+    #[error("{}", in_public(&Failure::OutcomeUnknown))]
+    OutcomeUnknown,
     #[error("the service is not ready")]
     NotReady(Vec<Reason>),
     #[error("there is no replay {0}; GET /admin/replays lists the latest")]
@@ -83,6 +104,14 @@ impl Problem {
             Self::Query(error) => error.to_string(),
             Self::Panic(text) => text.clone(),
             other => other.to_string(),
+        }
+    }
+
+    /// The version that an aggregate has instead of the expected one.
+    const fn current_version(&self) -> Option<Version> {
+        match self {
+            Self::Command(Failure::VersionDiffers { current, .. }) => Some(*current),
+            _ => None,
         }
     }
 }
@@ -117,7 +146,9 @@ fn in_public(failure: &Failure) -> String {
                 .to_owned()
         }
         Failure::OutcomeUnknown => {
-            "the command may have been done, or may still be; its view will tell".to_owned()
+            "the command may have been done, or may still be; to be sure send it again with its \
+             Retell-Command-Id as Idempotency-Key"
+                .to_owned()
         }
         Failure::UnknownAggregate(_)
         | Failure::BadId(_)
@@ -125,9 +156,11 @@ fn in_public(failure: &Failure) -> String {
         | Failure::VersionDiffers { .. }
         | Failure::KeyReused
         | Failure::InFlight
+        | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
+        | Failure::KeysFull { .. }
         | Failure::NoOwner { .. }
         | Failure::DecideTimeout(_)
         | Failure::ShuttingDown => failure.to_string(),

@@ -134,6 +134,7 @@ async fn only_what_was_not_done_may_be_repeated() {
     for (problem, status, code, repeat) in [
         (Problem::Command(Failure::QueueFull { partition: 1 }), 503, "queue_full", true),
         (Problem::Command(Failure::CacheFull { max: 1 }), 503, "cache_full", true),
+        (Problem::Command(Failure::KeysFull { max: 1 }), 503, "keys_full", true),
         (no_owner(), 503, "no_owner", true),
         (Problem::Command(Failure::LogUnavailable("x".into())), 503, "log_unavailable", true),
         (history_unreadable(), 503, "history_unreadable", true),
@@ -141,6 +142,7 @@ async fn only_what_was_not_done_may_be_repeated() {
         (Problem::Command(Failure::ShuttingDown), 503, "shutting_down", true),
         (Problem::Query(behind()), 503, "behind", true),
         (Problem::Command(Failure::OutcomeUnknown), 504, "outcome_unknown", false),
+        (Problem::OutcomeUnknown, 504, "outcome_unknown", true),
         (Problem::Command(Failure::Bug("x".into())), 500, "internal", false),
         (events_too_large(), 413, "events_too_large", false),
     ] {
@@ -180,7 +182,8 @@ async fn what_the_client_did_wrong_is_told_in_full() {
         (Problem::Query(partition_unknown), 400, "position_unknown", "4 partitions"),
         (Problem::Command(Failure::BadCommand(field)), 400, "bad_field", "line 2, column 7"),
         (Problem::Replay(ReplayError::Running(Uuid::nil())), 409, "replay_running", "Location"),
-        (Problem::NotSupported("the header If-Match"), 400, "not_supported", "If-Match"),
+        (Problem::NotSupported("`require_equal`"), 400, "not_supported", "`require_equal`"),
+        (Problem::NotAVersion("If-Match"), 400, "not_a_version", "If-Match"),
     ] {
         let answered = answer_of(problem).await;
         assert_eq!(answered.status.as_u16(), status, "{code}");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use retell::events::CommandId;
 use retell::log::Partitions;
 use retell::read::{Found, QueryError};
 use retell::write::{CommandError, Done, SendOptions};
@@ -26,8 +27,20 @@ pub(super) struct Inner {
     open: AtomicU64,
     /// Ids of commands of which it was said that nothing was done.
     pub(super) not_done: Mutex<Vec<String>>,
+    /// Commands that may be sent again, under the same id.
+    pub(super) repeats: Mutex<Vec<Repeat>>,
+    /// The first outcome of each id that may come again, as it was answered.
+    pub(super) outcomes: Mutex<BTreeMap<String, String>>,
     /// The latest position that was acknowledged, by counter.
     pub(super) acknowledged: Mutex<BTreeMap<String, Position>>,
+}
+
+/// A command under an id that may come again.
+#[derive(Clone)]
+pub(super) struct Repeat {
+    pub(super) counter: String,
+    pub(super) command: CounterCommand,
+    pub(super) id: String,
 }
 
 /// A command that was sent.
@@ -36,6 +49,8 @@ pub(super) struct Call {
     pub(super) counter: String,
     pub(super) command: CounterCommand,
     pub(super) id: String,
+    /// Whether the id may have come before, or may come again.
+    pub(super) repeatable: bool,
     pub(super) begun: Instant,
 }
 
@@ -48,6 +63,8 @@ impl Callers {
             partitions,
             open: AtomicU64::new(0),
             not_done: Mutex::default(),
+            repeats: Mutex::default(),
+            outcomes: Mutex::default(),
             acknowledged: Mutex::default(),
         }))
     }
@@ -63,19 +80,41 @@ impl Callers {
 
     /// Sends a command without waiting for its answer.
     pub(super) fn send(&self, node: &Node, counter: &str, command: CounterCommand) {
-        let callers = self.clone();
-        let commands = node.commands.clone();
-        let id = commands.new_command_id();
-        let call = Call {
-            node: node.name.clone(),
-            counter: counter.to_owned(),
-            command,
-            id: id.as_str().to_owned(),
-            begun: Instant::now(),
-        };
+        let id = node.commands.new_command_id();
+        let (counter, id_text) = (counter.to_owned(), id.as_str().to_owned());
+        self.send_as(node, Repeat { counter, command, id: id_text }, false);
+    }
+
+    /// Sends a command under an id that may come again, without waiting for its answer.
+    pub(super) fn send_repeatable(&self, node: &Node, repeat: Repeat) {
+        self.send_as(node, repeat, true);
+    }
+
+    /// A command that was sent before, if there is one.
+    pub(super) fn sent_before(&self) -> Option<Repeat> {
+        let repeats = self.0.repeats.lock().expect("no panic while it is held");
+        (!repeats.is_empty()).then(|| repeats[self.0.world.chance.index(repeats.len())].clone())
+    }
+
+    /// Every command that may be sent again.
+    pub(super) fn repeats(&self) -> Vec<Repeat> {
+        self.0.repeats.lock().expect("no panic while it is held").clone()
+    }
+
+    /// Notes a command that may be sent again.
+    pub(super) fn note(&self, repeat: Repeat) {
+        self.0.repeats.lock().expect("no panic while it is held").push(repeat);
+    }
+
+    fn send_as(&self, node: &Node, repeat: Repeat, repeatable: bool) {
+        let Repeat { counter, command, id } = repeat;
+        let (callers, commands) = (self.clone(), node.commands.clone());
+        let (node, begun) = (node.name.clone(), Instant::now());
+        let command_id = Some(CommandId::from_client(&id).expect("an id"));
+        let call = Call { node, counter, command, id, repeatable, begun };
         self.0.open.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
-            let options = SendOptions { command_id: Some(id), ..SendOptions::default() };
+            let options = SendOptions { command_id, repeatable, ..SendOptions::default() };
             let answer = commands.send::<Counter>(&call.counter, command, options).await;
             callers.0.open.fetch_sub(1, Ordering::SeqCst);
             callers.0.judge(&call, &answer);

@@ -42,10 +42,20 @@ pub(super) async fn settle(history: &mut History) {
         history.callers.send(&history.nodes[0], counter, CounterCommand::Look {});
     }
     sleep(Duration::from_secs(1)).await;
+    repeat_all(history).await;
     history.check();
     history.callers.check_not_done();
     check_readers(history);
     check_views(history).await;
+}
+
+/// L4: whatever was answered is answered again, by a process that knows the log alone.
+async fn repeat_all(history: &History) {
+    for repeat in history.callers.repeats() {
+        history.callers.send_repeatable(&history.nodes[0], repeat);
+        sleep(Duration::from_millis(50)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
 }
 
 /// Whether it owned every partition before patience was over.

@@ -10,7 +10,7 @@ use retell::log::{Checks, Partitions};
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-use super::calls::Callers;
+use super::calls::{Callers, Repeat};
 use super::chance::Chance;
 use super::counter::CounterCommand;
 use super::ending;
@@ -125,7 +125,8 @@ impl History {
         }
         let node = world.chance.index(self.nodes.len());
         match world.chance.below(100) {
-            0..56 => self.command(node),
+            0..48 => self.command(node),
+            48..56 => self.repeat(node),
             56..70 => self.query(node),
             70..74 if self.nodes.len() < 3 => self.start(),
             74..76 => self.nodes.swap_remove(node).kill(),
@@ -163,8 +164,24 @@ impl History {
         let counter = chance.pick(&COUNTERS);
         // A crowd meets the limits of queues.
         let crowd = if chance.one_in(30) { 12 } else { 1 };
+        if chance.one_in(3) {
+            let id = format!("key-{number}");
+            let repeat = Repeat { counter: (*counter).to_owned(), command, id };
+            self.callers.note(repeat.clone());
+            for _ in 0..crowd {
+                self.callers.send_repeatable(&self.nodes[node], repeat.clone());
+            }
+            return;
+        }
         for _ in 0..crowd {
             self.callers.send(&self.nodes[node], counter, command);
+        }
+    }
+
+    /// Sends what was sent before, to whichever process.
+    fn repeat(&self, node: usize) {
+        if let Some(repeat) = self.callers.sent_before() {
+            self.callers.send_repeatable(&self.nodes[node], repeat);
         }
     }
 

@@ -6,7 +6,7 @@ use retell::read::{Found, QueryError};
 use retell::write::{CommandError, Done, Failure};
 use retell::{Position, Positions};
 
-use super::calls::{Answer, Call, Inner};
+use super::calls::{Answer, Call, Inner, Repeat};
 use super::counter::Tally;
 use super::node::REQUEST_TIMEOUT;
 
@@ -15,7 +15,7 @@ const GRACE: Duration = Duration::from_millis(5);
 
 impl Inner {
     pub(super) fn judge(&self, call: &Call, answer: &Answer) {
-        let Call { node, counter, command, id, begun } = call;
+        let Call { node, counter, command, id, repeatable, begun } = call;
         let (outcome, text) = outcome_of(answer);
         self.world.count(outcome);
         self.world.note(format_args!("{node} answers {command:?} on {counter} ({id}): {text}"));
@@ -23,6 +23,8 @@ impl Inner {
             self.world.violate("L8 an answer came after its deadline");
         }
         let broken = match answer {
+            // What was current at the first time need not be any more.
+            Ok(done) if done.events.is_empty() && done.replayed => Ok(()),
             Ok(done) if done.events.is_empty() => {
                 self.is_current(call, done.version.0, None).then_some(()).ok_or("L6")
             }
@@ -32,6 +34,7 @@ impl Inner {
                 self.is_current(call, version, Some(level)).then_some(()).ok_or("L6")
             }
             Err(CommandError::Failed(failure)) => is_expected(failure).then_some(()).ok_or("L7"),
+            Err(CommandError::RefusedBefore { .. }) if *repeatable => Ok(()),
             Err(_) => Err("L7"),
         };
         if let Err(law) = broken {
@@ -44,11 +47,55 @@ impl Inner {
             let latest = acknowledged.entry(counter.clone()).or_insert(done.position);
             latest.offset = latest.offset.max(done.position.offset);
         }
+        if *repeatable {
+            return self.judge_outcome(call, answer);
+        }
+        if unknown {
+            let (counter, id) = (counter.clone(), id.clone());
+            let repeat = Repeat { counter, command: *command, id };
+            self.repeats.lock().expect("no panic while it is held").push(repeat);
+        }
         if !unknown && !has_events {
             self.not_done.lock().expect("no panic while it is held").push(id.clone());
             if self.world.truth().commit_of(id).is_some() {
                 self.world.violate(&format!("L3 {id} counts, though the answer is: {text}"));
             }
+        }
+    }
+
+    /// L4: an outcome is in the log, and is the one that was given first. L3: a refusal has no
+    /// event.
+    fn judge_outcome(&self, call: &Call, answer: &Answer) {
+        let Call { counter, id, .. } = call;
+        let outcome = match answer {
+            Ok(done) => {
+                let events: Vec<_> = done.events.iter().map(|event| event.id).collect();
+                format!("version {} at {}: {events:?}", done.version, done.position)
+            }
+            Err(
+                CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal },
+            ) => format!("{}: {}", refusal.code, refusal.detail),
+            Err(_) => return,
+        };
+        let truth = self.world.truth();
+        let place = truth.commit_of(id);
+        let is_at =
+            |done: &Done| place == Some((done.position.partition.0, done.position.offset.0));
+        let is_recorded = answer.as_ref().map_or(place.is_some(), is_at);
+        let home = self.partitions.of(&format!("counter/{counter}"));
+        let facts = truth.ledger(home.0).facts(counter);
+        let has_event = facts.iter().any(|fact| fact.command_id == *id);
+        drop(truth);
+        if !is_recorded {
+            self.world.violate(&format!("L4 {id} is not in the log, though answered: {outcome}"));
+        }
+        if answer.is_err() && has_event {
+            self.world.violate(&format!("L3 {id} has an event, though answered: {outcome}"));
+        }
+        let mut outcomes = self.outcomes.lock().expect("no panic while it is held");
+        let first = outcomes.entry(id.clone()).or_insert_with(|| outcome.clone());
+        if *first != outcome {
+            self.world.violate(&format!("L4 {id} was answered {first}, then {outcome}"));
         }
     }
 
@@ -124,13 +171,19 @@ const fn is_expected(failure: &Failure) -> bool {
             | Failure::LogUnavailable(_)
             | Failure::ShuttingDown
             | Failure::OutcomeUnknown
+            | Failure::InFlight
     )
 }
 
 fn outcome_of(answer: &Answer) -> (&'static str, String) {
     match answer {
+        Ok(done) if done.replayed => {
+            ("replayed", format!("version {} at {}, again", done.version, done.position))
+        }
         Ok(done) => ("done", format!("version {} at {}", done.version, done.position)),
         Err(error @ CommandError::Refused { .. }) => ("refused", error.to_string()),
+        Err(error @ CommandError::RefusedBefore { .. }) => ("refused before", error.to_string()),
+        Err(CommandError::Failed(Failure::InFlight)) => ("in flight", "in flight".to_owned()),
         Err(CommandError::Failed(Failure::OutcomeUnknown)) => ("unknown", "unknown".to_owned()),
         Err(error) => ("not done", error.to_string()),
     }

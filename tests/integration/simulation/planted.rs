@@ -39,6 +39,11 @@ fn without_the_log_id_a_law_is_broken() {
     must_show(Checks { log_id: false, ..Checks::default() });
 }
 
+#[test]
+fn without_looking_for_the_first_outcome_a_law_is_broken() {
+    must_show(Checks { first_outcome: false, ..Checks::default() });
+}
+
 fn must_show(checks: Checks) {
     assert_ne!(checks, Checks::default(), "a check is left out");
     let violation = (0..HISTORIES_MAX).find_map(|seed| run(seed, checks).err());

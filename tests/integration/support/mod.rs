@@ -15,6 +15,7 @@ pub(crate) mod redis;
 pub(crate) mod shipped;
 pub(crate) mod slow;
 pub(crate) mod stranger;
+pub(crate) mod unheard;
 pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};

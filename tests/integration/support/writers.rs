@@ -6,6 +6,7 @@ use std::time::Duration;
 use retell::adapters::SystemClock;
 use retell::commands::{Account, AccountCommand, AccountError};
 use retell::config::{Config, WriteConfig};
+use retell::events::CommandId;
 use retell::gate::{Gate, GateState};
 use retell::log::{Checks, Partitions};
 use retell::ports::{EventLog, Ids, Tails};
@@ -34,6 +35,12 @@ pub(crate) fn kind<A: Aggregate<Services = ()>>(ids: &Ids) -> Arc<dyn AnyKind> {
         (),
         ids.clone(),
     ))
+}
+
+/// The options of a command with an Idempotency-Key.
+pub(crate) fn repeatable(key: &str) -> SendOptions {
+    let command_id = Some(CommandId::from_client(key).expect("a key"));
+    SendOptions { command_id, repeatable: true, ..SendOptions::default() }
 }
 
 /// The default settings of the write loop.
@@ -104,6 +111,16 @@ impl Writers {
         command: AccountCommand,
     ) -> Result<Done, CommandError<AccountError>> {
         self.commands.send::<Account>(id, command, SendOptions::default()).await
+    }
+
+    /// Sends a command under an id that may come again.
+    pub(crate) async fn keyed(
+        &self,
+        id: &str,
+        command: AccountCommand,
+        key: &str,
+    ) -> Result<Done, CommandError<AccountError>> {
+        self.commands.send::<Account>(id, command, repeatable(key)).await
     }
 
     pub(crate) async fn open(&self, id: &str) -> Done {

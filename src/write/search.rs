@@ -1,0 +1,134 @@
+//! Finding the record of a command in the log, and the first answer in the record.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::contract::{Offset, Partition, Position, Target};
+use crate::events::{CommandId, Commit, StoredEvent};
+use crate::log::{Mark, Tracker};
+use crate::ports::{EventLog, LogError, LogReader, LogRecord};
+
+use super::done::Done;
+use super::failure::{CommandError, Failure};
+use super::recovery::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX};
+use super::ticket::{Answer, Ticket};
+
+/// Where a record may be.
+pub(super) enum Search {
+    /// At one of these offsets, each of which counts.
+    At(Vec<Offset>),
+    /// From where the fold stood, before this offset.
+    From(Box<Tracker>, Offset),
+}
+
+/// Whose record is searched.
+pub(super) struct Wanted {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) partition: Partition,
+    pub(super) target: Target,
+    pub(super) command_id: CommandId,
+}
+
+/// The record of a command.
+pub(super) struct Found {
+    offset: Offset,
+    value: Bytes,
+}
+
+impl Wanted {
+    /// The record, if there is one.
+    pub(super) async fn find(self, search: Search) -> Result<Option<Found>, LogError> {
+        match search {
+            Search::At(places) => self.find_at(&places).await,
+            Search::From(tracker, end) => self.find_from(*tracker, end).await,
+        }
+    }
+
+    async fn find_at(&self, places: &[Offset]) -> Result<Option<Found>, LogError> {
+        for &place in places {
+            let mut reader = self.log.reader(self.partition, place).await?;
+            let record = first(reader.as_mut()).await?;
+            if record.offset == place && self.is_of(&record)? {
+                return Ok(Some(Found { offset: place, value: record.value }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn find_from(
+        &self,
+        mut tracker: Tracker,
+        end: Offset,
+    ) -> Result<Option<Found>, LogError> {
+        if tracker.next() >= end {
+            return Ok(None);
+        }
+        let mut reader = self.log.reader(self.partition, tracker.next()).await?;
+        loop {
+            let chunk = reader.next(CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX).await?;
+            for record in chunk.records {
+                if record.offset >= end {
+                    return Ok(None);
+                }
+                let (offset, value) = (record.offset, &record.value);
+                let mark = tracker.step(offset, record.time, &record.stamp, value);
+                // Most are of others: their values need not be decoded.
+                let may_be = record.key.as_deref() == Some(self.target.as_str().as_bytes());
+                if mark == Mark::Counts && may_be && self.is_of(&record).unwrap_or(false) {
+                    return Ok(Some(Found { offset, value: record.value }));
+                }
+            }
+            if tracker.next() >= end || chunk.at_end {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn is_of(&self, record: &LogRecord) -> Result<bool, LogError> {
+        let commit = Commit::decode(&record.value);
+        let commit = commit.map_err(|error| LogError::Damaged(error.to_string()))?;
+        Ok(commit.is_of(&self.target) && commit.command_id == self.command_id.as_str())
+    }
+}
+
+impl Found {
+    /// The first answer, for whoever sends the same again.
+    pub(super) fn answer(&self, ticket: &Ticket, partition: Partition) -> Answer {
+        let commit = Commit::decode(&self.value);
+        let commit = commit.map_err(|error| Failure::HistoryUnreadable {
+            target: ticket.target.to_string(),
+            detail: error.to_string(),
+        })?;
+        let is_another = |first: &str| first != ticket.order.fingerprint().to_string();
+        if !ticket.recall && commit.fingerprint.as_deref().is_some_and(is_another) {
+            return Err(Failure::KeyReused.into());
+        }
+        let version = commit.last_version();
+        if let Some(refusal) = commit.refused {
+            return Err(CommandError::RefusedBefore { refusal });
+        }
+        Ok(Done {
+            target: ticket.target.clone(),
+            version,
+            position: Position { partition, offset: self.offset },
+            command_id: ticket.command_id.clone(),
+            time: commit.time,
+            events: commit.events.into_iter().map(StoredEvent::into_owned).collect(),
+            replayed: true,
+        })
+    }
+}
+
+async fn first(reader: &mut dyn LogReader) -> Result<LogRecord, LogError> {
+    loop {
+        let chunk = reader.next(1, CHUNK_BYTES_MAX).await?;
+        match chunk.records.into_iter().next() {
+            Some(record) => return Ok(record),
+            None if chunk.at_end => {
+                return Err(LogError::Damaged("a record that counted is gone".to_owned()));
+            }
+            None => {}
+        }
+    }
+}
