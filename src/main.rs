@@ -8,7 +8,6 @@ use retell::cli::{self, Cli};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    cli::run(Cli::parse()).await
+fn main() -> ExitCode {
+    cli::run(Cli::parse())
 }

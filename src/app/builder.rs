@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::adapters::SystemClock;
@@ -33,6 +34,7 @@ pub struct AppBuilder {
     store: Option<Arc<dyn ViewStore>>,
     kinds: Vec<NewKind>,
     projections: Vec<Arc<dyn AnyProjection>>,
+    projections_on: Option<Handle>,
     problems: Vec<String>,
 }
 
@@ -45,6 +47,7 @@ impl AppBuilder {
             store: None,
             kinds: Vec::new(),
             projections: Vec::new(),
+            projections_on: None,
             problems: Vec::new(),
         }
     }
@@ -71,6 +74,14 @@ impl AppBuilder {
     #[must_use]
     pub fn shipped(self) -> Self {
         projections::register(commands::register(self))
+    }
+
+    /// Folds views and speaks to the view store on this runtime, so that busy projections take
+    /// no time from requests; otherwise on the one that builds.
+    #[must_use]
+    pub fn projections_on(mut self, runtime: Handle) -> Self {
+        self.projections_on = Some(runtime);
+        self
     }
 
     /// Uses another clock than the system's.
@@ -102,14 +113,16 @@ impl AppBuilder {
     /// # Errors
     /// See [`AppError`].
     pub async fn build(self) -> Result<App, AppError> {
-        let Self { config, clock, log, store, kinds, projections, mut problems } = self;
+        let Self { config, clock, log, store, kinds, projections, projections_on, .. } = self;
+        let mut problems = self.problems;
+        let projections_on = projections_on.unwrap_or_else(Handle::current);
         let ids = Ids::new(clock.clone());
         let kinds = collect_kinds(kinds, &ids, &mut problems);
         let projections = collect_projections(projections, &mut problems);
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let (log, store) = open_ports(&config, log, store, clock).await?;
+        let (log, store) = open_ports(&config, log, store, clock, &projections_on).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let (log_gate, store_gate) = (Gate::default(), Gate::default());
         let keeper = Keeper {
@@ -149,7 +162,10 @@ impl AppBuilder {
             replay: config.replay.clone(),
             checks: Checks::default(),
         };
-        let (views, replays) = read::start(parts, &stop, &mut tasks);
+        let (views, replays) = {
+            let _on = projections_on.enter();
+            read::start(parts, &stop, &mut tasks)
+        };
         Ok(App {
             config,
             node,
@@ -210,6 +226,7 @@ async fn open_ports(
     log: Option<Arc<dyn EventLog>>,
     store: Option<Arc<dyn ViewStore>>,
     clock: Arc<dyn Clock>,
+    projections_on: &Handle,
 ) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
     let log = match log {
         Some(log) => log,
@@ -217,7 +234,11 @@ async fn open_ports(
     };
     let store = match store {
         Some(store) => store,
-        None => open_views(config, log.name(), clock).await?,
+        None => {
+            let (config, log) = (config.clone(), log.name().to_owned());
+            let open = async move { open_views(&config, &log, clock).await };
+            projections_on.spawn(open).await.expect("opening does not panic")?
+        }
     };
     Ok((log, store))
 }

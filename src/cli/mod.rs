@@ -12,10 +12,13 @@ mod service;
 mod settings;
 mod status;
 mod table;
+mod threads;
 mod topic;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 /// Event sourcing and CQRS on Kafka and Redis
 #[derive(Debug, clap::Parser)]
@@ -57,16 +60,17 @@ enum Outcome {
 struct Usage(String);
 
 /// Does what was asked for, and says with which code to exit.
-pub async fn run(cli: Cli) -> ExitCode {
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
-        None => serve::run(cli.serve).await,
-        Some(Command::Serve(args)) => serve::run(args).await,
+        None => serve::run(cli.serve),
+        Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Config(args)) => config::run(&args),
-        Some(Command::Topic(args)) => topic::run(args).await,
-        Some(Command::Log(args)) => log::run(args).await,
-        Some(Command::Status(args)) => status::run(args).await,
-        Some(Command::Replay(args)) => replay::run(args).await,
-        Some(Command::Send(args)) => send::run(args).await,
+        Some(Command::Topic(args)) => on_threads(topic::run(args)),
+        Some(Command::Log(args)) => on_threads(log::run(args)),
+        Some(Command::Status(args)) => on_threads(status::run(args)),
+        Some(Command::Replay(args)) => on_threads(replay::run(args)),
+        Some(Command::Send(args)) => on_threads(send::run(args)),
     };
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -76,6 +80,11 @@ pub async fn run(cli: Cli) -> ExitCode {
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
+}
+
+/// Runs a command that is soon over.
+fn on_threads(run: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    tokio::runtime::Runtime::new().context("no threads")?.block_on(run)
 }
 
 /// Prints a line. A reader that has seen enough, such as `head`, is no error.

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::app::App;
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 use crate::http::Door;
 use crate::shutdown::{Shutdown, request_on_signal};
 use crate::telemetry::{self, Lines};
 
+use super::threads::Threads;
 use super::{Outcome, say, settings};
 
 #[derive(Debug, clap::Args)]
@@ -25,8 +27,14 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?;
+    let threads = Threads::start(&config.threads)?;
+    let projections = threads.projections.handle().clone();
+    threads.requests.block_on(serve(config, projections))
+}
+
+async fn serve(config: Config, projections: Handle) -> anyhow::Result<Outcome> {
     let shutdown = Shutdown::default();
     let lines = match config.telemetry.format {
         LogFormat::Text => Lines::Text,
@@ -36,7 +44,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     request_on_signal(&shutdown).context("no signal handler")?;
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let app = App::builder(config).shipped().build().await?;
+    let app = App::builder(config).shipped().projections_on(projections).build().await?;
     let announced = tokio::spawn(announce(app.door(), address));
     let router = app.router();
     let served = app.serve(listener, router, shutdown).await;

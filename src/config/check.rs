@@ -29,9 +29,11 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "log.kafka.socket_timeout_ms" => KAFKA_SOCKET_MS,
         "log.kafka.queue_kib_max" => (1, KAFKA_QUEUE_KIB_MAX),
         "views.redis.connections" => (1, 10_000),
-        "http.drain_timeout_ms" | "queries.wait_default_ms" | "replay.keep_previous_ms" => {
-            (0, BILLION)
-        }
+        "threads.requests" | "threads.projections" => (0, 1_024),
+        "http.drain_timeout_ms"
+        | "read.commit_interval_ms"
+        | "queries.wait_default_ms"
+        | "replay.keep_previous_ms" => (0, BILLION),
         "replay.memory_bytes_max" => (1, i64::MAX),
         // Ten days in milliseconds, a billion records or bytes: more is a slip of the keyboard.
         _ => (1, BILLION),

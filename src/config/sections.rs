@@ -129,6 +129,8 @@ pub struct WriteConfig {
     /// How long a change waits before it is stored.
     #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
     pub commit_interval: Duration,
+    /// Keys whose outcome can be found.
+    pub kept_keys_max: usize,
     /// How long a decision may take.
     #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
     pub decide_timeout: Duration,
@@ -153,8 +155,22 @@ pub struct ReadConfig {
     pub chunk_bytes_max: usize,
     /// Views held in memory, per projection and partition.
     pub cached_views_max: usize,
+    /// How often a partition's views are committed at most, while records keep coming.
+    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
+    pub commit_interval: Duration,
     /// Projections that are not folded here.
     pub paused: Vec<String>,
+}
+
+/// `[threads]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ThreadsConfig {
+    /// Threads that serve requests and decide commands; 0: half of the processors.
+    pub requests: usize,
+    /// Threads that fold views and speak to the view store; 0: half of the processors.
+    pub projections: usize,
 }
 
 /// `[queries]`

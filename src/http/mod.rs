@@ -11,6 +11,7 @@ mod frame;
 mod headers;
 mod health;
 mod index;
+mod patience;
 mod problem;
 mod queries;
 mod request_id;

@@ -21,6 +21,8 @@ use tower::ServiceExt;
 use crate::config::HttpConfig;
 use crate::shutdown::Shutdown;
 
+use super::patience::Patience;
+
 /// How long to wait when the process has no room for another connection.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -59,7 +61,8 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves one connection. It is closed when no request comes for `idle`.
+/// Serves one connection. It is closed when no request comes for `idle`, or nothing of an answer
+/// is taken for as long.
 async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, idle: Duration) {
     // An answer is one small packet; waiting for more of it would cost 40 ms.
     drop(stream.set_nodelay(true));
@@ -74,7 +77,8 @@ async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, idle:
         request
     });
     let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(Patience::new(stream, idle)), service);
     let mut connection = pin!(connection);
     // hyper's own limits begin only when the first bytes have said which HTTP it is.
     let mut first = pin!(tokio::time::timeout(idle, begun.notified()));

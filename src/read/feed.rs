@@ -10,9 +10,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
+use crate::config::ReadConfig;
 use crate::contract::{Offset, Partition};
 use crate::ports::{Chunk, EventLog, LogError, LogReader, LogRecord, Tail, Tailed};
 use crate::shutdown::Shutdown;
+
+use super::pace::Pace;
 
 /// Chunks that wait for a lane.
 const QUEUE_LEN: usize = 16;
@@ -39,6 +42,7 @@ struct Inner {
     partition: Partition,
     records_max: usize,
     bytes_max: usize,
+    pace: Pace,
     lanes: Mutex<Lanes>,
     joined: Notify,
 }
@@ -55,11 +59,23 @@ impl Feed {
         log: Arc<dyn EventLog>,
         tail: Tail,
         partition: Partition,
-        records_max: usize,
-        bytes_max: usize,
+        config: &ReadConfig,
     ) -> Self {
-        let (lanes, joined) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { log, tail, partition, records_max, bytes_max, lanes, joined }))
+        Self(Arc::new(Inner {
+            log,
+            tail,
+            partition,
+            records_max: config.chunk_records_max,
+            bytes_max: config.chunk_bytes_max,
+            pace: Pace::new(config.commit_interval),
+            lanes: Mutex::default(),
+            joined: Notify::new(),
+        }))
+    }
+
+    /// How often records are given out; whoever waits for one may hurry it.
+    pub(super) fn pace(&self) -> Pace {
+        self.0.pace.clone()
     }
 
     /// Joins, if the lane is where the feed is or before it: then it gets every record from
@@ -122,7 +138,8 @@ impl Feed {
                 lanes.next = last.or(lanes.next);
                 lanes.queues.clone()
             });
-            let fed = Arc::new(Fed { records: chunk.records, at_end: chunk.at_end });
+            let at_end = chunk.at_end;
+            let fed = Arc::new(Fed { records: chunk.records, at_end });
             for queue in queues {
                 if !give(&queue, &fed).await {
                     self.let_go(&queue);
@@ -130,6 +147,9 @@ impl Feed {
             }
             if self.lanes(|lanes| lanes.queues.is_empty()) {
                 return self.let_all_go();
+            }
+            if at_end {
+                self.0.pace.rest().await;
             }
         }
     }

@@ -11,6 +11,7 @@ mod feed;
 mod generations;
 mod inlet;
 mod lane;
+mod pace;
 mod queries;
 mod replay;
 mod start;

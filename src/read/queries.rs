@@ -21,6 +21,7 @@ use super::any_projection::AnyProjection;
 use super::ends::Ends;
 use super::generations::Live;
 use super::lane::Progress;
+use super::pace::Pace;
 use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
 use super::workspace::doc_key;
 
@@ -39,6 +40,8 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) store_gate: Gate,
     pub(super) ends: Ends,
+    /// Of each partition, what a query that waits for it hurries.
+    pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,
     pub(super) paused: Vec<String>,
 }
@@ -146,6 +149,7 @@ impl Views {
                 self.check_positions(after).await?;
                 trusted = true;
             }
+            let _hurry = self.0.paces[partition.0 as usize].hurry();
             let mut progress = live.lanes[partition.0 as usize].clone();
             let passed = |progress: &Progress| has_passed(progress, after.get(partition));
             let look_at = (Instant::now() + LOOK).min(deadline);

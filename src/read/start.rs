@@ -62,14 +62,14 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         checks,
     } = parts;
     let partitions = log.partitions();
-    let (records, bytes) = (read.chunk_records_max, read.chunk_bytes_max);
-    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, records, bytes);
+    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, &read);
     let feeds: Vec<Feed> = partitions.iter().map(feed).collect();
     for feed in &feeds {
         tasks.spawn(feed.clone().run(shutdown.clone()));
     }
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
+    let paces = feeds.iter().map(Feed::pace).collect();
     let shared = Arc::new(Shared {
         log: log.clone(),
         store: store.clone(),
@@ -101,5 +101,5 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         tasks.spawn(supervisor.run(shutdown.clone()));
     }
     let paused = shared.read.paused.clone();
-    (Views::new(Inner { log, store, store_gate, ends, entries, paused }), replays)
+    (Views::new(Inner { log, store, store_gate, ends, paces, entries, paused }), replays)
 }

@@ -70,7 +70,12 @@ impl Writer {
 
     /// Decides a command after those of its aggregate that came before it.
     pub(super) fn queue(&mut self, reign: &mut Reign, mut ticket: Ticket) -> Result<(), End> {
+        let share = self.share();
         if let Some(waiting) = reign.waiting.get_mut(&ticket.target) {
+            if waiting.len() >= share {
+                ticket.fail(Failure::QueueFull { partition: self.partition.0 });
+                return Ok(());
+            }
             waiting.push_back(ticket);
             reign.waiting_len += 1;
             return Ok(());

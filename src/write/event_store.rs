@@ -206,6 +206,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
         | Failure::StateUnavailable(_)
+        | Failure::KeysFull { .. }
         | Failure::NoOwner { .. }
         | Failure::LogUnavailable(_)
         | Failure::InFlight

@@ -83,6 +83,12 @@ pub enum Failure {
     /// The aggregate is not in memory, and the view store does not answer. Retry later.
     #[error("the aggregate's state cannot be read: {0}")]
     StateUnavailable(String),
+    /// The id is a new one that may come again, and there is no room for its outcome. Retry later.
+    #[error("no room in memory for another Idempotency-Key; write.kept_keys_max is {max}")]
+    KeysFull {
+        /// The setting.
+        max: usize,
+    },
     /// This node does not write this partition. Retry, elsewhere if possible.
     #[error("this node does not own partition {partition}: {detail}")]
     NoOwner {

@@ -1,5 +1,6 @@
 //! The way in: finds the aggregate's partition and hands the command to its writer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,10 @@ pub struct SendOptions {
     /// How long to wait for the outcome, if not as long as `http.request_timeout_ms` says.
     pub timeout: Option<Duration>,
 }
+
+/// The partitions for which a sender of many has waited in vain.
+#[derive(Debug, Default)]
+pub struct FullPartitions(BTreeSet<Partition>);
 
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
@@ -176,6 +181,9 @@ impl Commands {
     /// The same in two steps: returns once the writer has room for it, before it is done. Commands
     /// of one aggregate that are sent so, each after the one before has returned, keep their order.
     ///
+    /// A sender of many waits in vain for a partition once; after that it is turned away at once
+    /// until there is room, so that the others' commands do not wait for those of this one.
+    ///
     /// # Errors
     /// It was not taken; see [`Failure`].
     pub async fn enqueue(
@@ -184,6 +192,7 @@ impl Commands {
         id: &Key,
         json: Bytes,
         options: SendOptions,
+        full: &mut FullPartitions,
     ) -> Result<Sent, Failure> {
         let kind = self.kind(aggregate_type)?;
         let mut order = kind.parse(json)?;
@@ -192,11 +201,16 @@ impl Commands {
         let lane = &self.0.lanes[partition.0 as usize];
         lane.check(partition)?;
         let patience = options.timeout.unwrap_or(self.0.request_timeout);
-        let room = match timeout(patience, lane.queue.reserve()).await {
+        let for_room = if full.0.contains(&partition) { Duration::ZERO } else { patience };
+        let room = match timeout(for_room, lane.queue.reserve()).await {
             Ok(Ok(room)) => room,
             Ok(Err(_)) => return Err(lane.closed(partition)),
-            Err(_) => return Err(lane.too_late(partition)),
+            Err(_) => {
+                full.0.insert(partition);
+                return Err(lane.too_late(partition));
+            }
         };
+        full.0.remove(&partition);
         let (reply, answer) = oneshot::channel();
         let custody = Custody::default();
         room.send(self.ticket(target, kind, order, options, custody.clone(), reply));

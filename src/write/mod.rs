@@ -42,7 +42,7 @@ pub use done::{Done, DoneEvent};
 pub use event_store::{LogContext, LogEventStore};
 pub use expected::Expected;
 pub use failure::{AnyError, CommandError, Failure};
-pub use handle::{Commands, SendOptions, WriteParts};
+pub use handle::{Commands, FullPartitions, SendOptions, WriteParts};
 pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};
 pub use order::{BadCommand, Order};
 pub use sent::Sent;

@@ -7,7 +7,7 @@ use crate::events::Claim;
 use crate::log::{Checkpoint, Stamp, Tracker};
 use crate::ports::{Chunk, LogRecord, SpaceState, StoreError};
 
-use super::outcomes::{HOURS_KEPT, hour_of};
+use super::outcomes::{HOURS_KEPT, begin_of, hour_of};
 use super::recovery::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX};
 use super::setback::Setback;
 use super::space::READ_MAX;
@@ -100,7 +100,9 @@ impl Writer {
             let tracker = Tracker::resume(at).checking(self.shared.checks);
             self.waypoints.pass(at.time, &tracker);
         }
-        keys.iter().for_each(|key| self.outcomes.note_in(key.hour, key.hash, key.offset));
+        for key in keys {
+            self.outcomes.note(key.hash, key.offset, begin_of(key.hour));
+        }
         tracing::info!(partition = %self.partition, from = %at.next, "goes on from its states");
         Ok(())
     }

@@ -20,20 +20,15 @@ const FORGOTTEN_AT_ONCE: usize = 4;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct IdHash(pub(super) u64);
 
-/// The places of all outcomes of one partition.
-#[derive(Default)]
+/// The places of all outcomes of one partition, at most as many as there is room for.
 pub(super) struct Outcomes {
+    len_max: usize,
     /// The latest place of each hash.
     places: HashMap<IdHash, Offset>,
     /// Earlier places of a hash that came again: another id, or an id whose day was over.
     earlier: Vec<(IdHash, Offset)>,
     /// All places by their hour of log time, the oldest hour first.
     hours: VecDeque<(i64, Vec<(IdHash, Offset)>)>,
-}
-
-/// The hour of a moment.
-pub(super) const fn hour_of(time: Time) -> i64 {
-    time.millis().div_euclid(HOUR_MS)
 }
 
 impl IdHash {
@@ -48,19 +43,36 @@ impl IdHash {
 }
 
 impl Outcomes {
+    pub(super) fn new(len_max: usize) -> Self {
+        let (places, earlier, hours) = (HashMap::new(), Vec::new(), VecDeque::new());
+        Self { len_max, places, earlier, hours }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.len_max);
+    }
+
     /// How many places are kept.
     pub(super) fn len(&self) -> usize {
         self.places.len() + self.earlier.len()
     }
 
-    /// Notes where an outcome is, by the log's clock.
-    pub(super) fn note(&mut self, hash: IdHash, offset: Offset, time: Time) {
-        self.note_in(hour_of(time), hash, offset);
+    /// Whether there is room for this many more at this time.
+    ///
+    /// What is over is forgotten here, too: as long as there is no room, nothing is noted.
+    pub(super) fn have_room(&mut self, more: usize, now: Time) -> bool {
+        if self.len() + more > self.len_max {
+            self.forget(now);
+        }
+        self.len() + more <= self.len_max
     }
 
-    /// Notes where an outcome of this hour is.
-    pub(super) fn note_in(&mut self, hour: i64, hash: IdHash, offset: Offset) {
-        self.forget(hour - HOURS_KEPT);
+    /// Notes where an outcome is, by the log's clock. What is in the log is noted whether there is
+    /// room for it or not: forgetting it would do the command twice.
+    pub(super) fn note(&mut self, hash: IdHash, offset: Offset, time: Time) {
+        self.forget(time);
+        let hour = hour_of(time);
         if let Some(before) = self.places.insert(hash, offset) {
             self.earlier.push((hash, before));
         }
@@ -78,8 +90,9 @@ impl Outcomes {
         std::iter::once(*latest).chain(earlier.map(|(_, offset)| *offset)).collect()
     }
 
-    /// Forgets a few of what is at or before this hour.
-    fn forget(&mut self, last: i64) {
+    /// Forgets a few of those whose day is over.
+    fn forget(&mut self, now: Time) {
+        let last = hour_of(now) - HOURS_KEPT;
         for _ in 0..FORGOTTEN_AT_ONCE {
             let Some((hour, oldest)) = self.hours.front_mut() else { return };
             if *hour > last {
@@ -96,12 +109,26 @@ impl Outcomes {
     }
 }
 
+/// The hour of a moment.
+pub(super) const fn hour_of(time: Time) -> i64 {
+    time.millis().div_euclid(HOUR_MS)
+}
+
+/// The moment at which an hour begins.
+pub(super) const fn begin_of(hour: i64) -> Time {
+    Time::from_millis(hour * HOUR_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const fn at(hours: i64) -> Time {
         Time::from_millis(hours * HOUR_MS)
+    }
+
+    fn outcomes() -> Outcomes {
+        Outcomes::new(1_000)
     }
 
     fn hash(command_id: &str) -> IdHash {
@@ -111,7 +138,7 @@ mod tests {
     /// L8: what is kept is bounded by a day.
     #[test]
     fn a_place_is_kept_for_a_day_and_forgotten_after_it() {
-        let mut outcomes = Outcomes::default();
+        let mut outcomes = outcomes();
         for i in 0..100 {
             outcomes.note(hash(&format!("old {i}")), Offset(i), at(0));
         }
@@ -127,12 +154,25 @@ mod tests {
 
     #[test]
     fn two_ids_with_one_hash_are_both_found() {
-        let mut outcomes = Outcomes::default();
+        let mut outcomes = outcomes();
         outcomes.note(hash("one"), Offset(1), at(0));
-        outcomes.note(hash("one"), Offset(2), at(30));
-        assert_eq!(outcomes.places(hash("one")), [Offset(2), Offset(1)]);
+        outcomes.note(hash("one"), Offset(2), at(20));
+        assert_eq!(outcomes.places(hash("one")), [Offset(2), Offset(1)], "the latest first");
         outcomes.note(hash("two"), Offset(3), at(30));
         assert_eq!(outcomes.places(hash("one")), [Offset(2)], "the first day is over");
         assert_eq!(outcomes.len(), 2);
+    }
+
+    /// L8: also when nothing is noted any more because there is no room.
+    #[test]
+    fn there_is_room_again_when_the_day_is_over() {
+        let mut outcomes = Outcomes::new(10);
+        for i in 0..9 {
+            outcomes.note(hash(&format!("k {i}")), Offset(i), at(0));
+        }
+        assert!(outcomes.have_room(1, at(24)));
+        assert!(!outcomes.have_room(2, at(24)));
+        assert!(outcomes.have_room(2, at(25)));
+        assert_eq!(outcomes.len(), 5, "a few at a time");
     }
 }

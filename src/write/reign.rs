@@ -184,6 +184,13 @@ impl Writer {
         self.shared.config.in_flight_max.saturating_sub(held)
     }
 
+    /// How many commands may wait for the decisions of one aggregate; also how many duplicates for
+    /// their first ones, and how many outcomes be searched. So a slow aggregate, and whoever
+    /// repeats its commands, leave room for the others.
+    pub(super) fn share(&self) -> usize {
+        (self.shared.config.in_flight_max / 4).max(1)
+    }
+
     fn is_drained(&self, reign: &Reign) -> bool {
         let idle = self.in_flight.is_empty() && self.unconfirmed.is_empty();
         let idle = idle && reign.searches.len() == 0 && self.under_way.waiting() == 0;

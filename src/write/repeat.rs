@@ -22,7 +22,7 @@ use super::writer::Writer;
 const KEPT_MS: u64 = 25 * 3_600_000;
 /// Searches at once: each reads the log by itself.
 const SEARCHES_MAX: usize = 8;
-/// How much later than its record's log time the clock was that made an id, at most.
+/// How far the clock of a writer, or of who made an id, is before the log's, at most.
 const SKEW_MS: i64 = 5 * 60_000;
 
 /// Commands whose first outcome is searched.
@@ -60,7 +60,7 @@ impl Writer {
             ticket
         } else {
             self.adopt_original(reign, hash, &ticket);
-            self.under_way.begin(hash, ticket)?
+            self.under_way.begin(hash, ticket, self.share())?
         };
         let search = match ticket.command_id.generated_at() {
             Some(at) if self.shared.ids.now().millis_since(at) > KEPT_MS => {
@@ -75,6 +75,10 @@ impl Writer {
                 places => Search::At(places),
             },
         };
+        if reign.searches.len() >= self.share() {
+            ticket.fail(Failure::QueueFull { partition: self.partition.0 });
+            return None;
+        }
         ticket.custody.put_off();
         reign.searches.queue.push_back((ticket, search));
         self.search(reign);
@@ -105,6 +109,9 @@ impl Writer {
         while searches.slots.len() < SEARCHES_MAX
             && let Some((ticket, search)) = searches.queue.pop_front()
         {
+            if ticket.custody.is_given_up() {
+                continue; // its sender would not hear the answer
+            }
             let wanted = Wanted {
                 log: self.shared.log.clone(),
                 partition: self.partition,
@@ -139,14 +146,26 @@ impl Writer {
         Ok(())
     }
 
-    /// A command with a new id is decided. Who only asks for an outcome is told that there is
-    /// none, once that is proved.
+    /// A command with a new id is decided, if its outcome can be kept. Who only asks for an outcome
+    /// is told that there is none, once that is proved.
     fn new_or_nothing(&mut self, reign: &Reign, ticket: Ticket) -> Option<Ticket> {
-        if !ticket.recall {
+        if ticket.recall {
+            self.unconfirmed.push(ticket, Err(Failure::NoOutcome.into()), reign.next_send);
+            return None;
+        }
+        if self.can_keep_outcome(&ticket) {
             return Some(ticket);
         }
-        self.unconfirmed.push(ticket, Err(Failure::NoOutcome.into()), reign.next_send);
+        ticket.fail(Failure::KeysFull { max: self.shared.config.kept_keys_max });
         None
+    }
+
+    /// A generated id needs no room: it is found by its time.
+    fn can_keep_outcome(&mut self, ticket: &Ticket) -> bool {
+        // Each id under way may become an outcome; this one is among them.
+        let coming = self.under_way.len();
+        let now = Time::from_millis(self.shared.ids.now().millis() - SKEW_MS);
+        ticket.command_id.generated_at().is_some() || self.outcomes.have_room(coming, now)
     }
 
     /// Goes on with the commands whose first one has ended.

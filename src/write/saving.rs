@@ -15,7 +15,6 @@ use crate::contract::Offset;
 use crate::log::Checkpoint;
 use crate::ports::{Commit, SpaceState, StoreError};
 
-use super::outcomes::Outcomes;
 use super::reign::End;
 use super::setback::Setback;
 use super::space::{Cut, StateSpace, slot_of};
@@ -188,7 +187,7 @@ impl Writer {
     pub(super) fn forget(&mut self) {
         self.is_open = false;
         self.aggregates.begin(Offset(0), false);
-        self.outcomes = Outcomes::default();
+        self.outcomes.clear();
         self.unsaved.clear();
         self.saving.begin(SpaceState::Empty);
     }

@@ -65,6 +65,11 @@ impl Custody {
         self.0.swap(TAKEN, Ordering::AcqRel) != TAKEN
     }
 
+    /// Whether the sender of a command that was put off gave it up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) == TAKEN
+    }
+
     /// Puts the command off, as its writer who has it.
     pub(super) fn put_off(&self) {
         self.0.store(PUT_OFF, Ordering::Release);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::failure::Failure;
 use super::outcomes::IdHash;
 use super::ticket::Ticket;
 
@@ -32,6 +33,11 @@ impl Drop for First {
 }
 
 impl UnderWay {
+    /// Ids under way.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Tickets that wait for another.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
@@ -41,9 +47,19 @@ impl UnderWay {
         self.ids.contains_key(&hash)
     }
 
-    /// Makes the ticket the first with its id; when there is one, it waits.
-    pub(super) fn begin(&mut self, hash: IdHash, mut ticket: Ticket) -> Option<Ticket> {
+    /// Makes the ticket the first with its id; when there is one, it waits, unless as many as may
+    /// do so already.
+    pub(super) fn begin(
+        &mut self,
+        hash: IdHash,
+        mut ticket: Ticket,
+        waiting_max: usize,
+    ) -> Option<Ticket> {
         match self.ids.entry(hash) {
+            Entry::Occupied(_) if self.waiting >= waiting_max => {
+                ticket.fail(Failure::InFlight);
+                None
+            }
             Entry::Occupied(mut first) => {
                 ticket.custody.put_off();
                 first.get_mut().push(ticket);

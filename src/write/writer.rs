@@ -151,6 +151,7 @@ impl Writer {
         let checks = shared.checks;
         let tracker = Tracker::default().checking(checks);
         let (store, gate) = (shared.store.clone(), shared.store_gate.clone());
+        let kept_max = shared.config.kept_keys_max.div_ceil(share);
         let space = StateSpace::new(store, gate, shared.kinds.clone(), partition);
         Self {
             origin: LogOrigin::new(shared.log.clone(), partition, checks),
@@ -170,7 +171,7 @@ impl Writer {
             aggregates: Aggregates::new(cached_max, checks.eviction),
             in_flight: InFlight::default(),
             unconfirmed: Unconfirmed::default(),
-            outcomes: Outcomes::default(),
+            outcomes: Outcomes::new(kept_max),
             under_way: UnderWay::default(),
             waypoints: Waypoints::default(),
             again: VecDeque::new(),

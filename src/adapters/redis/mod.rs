@@ -54,10 +54,13 @@ struct Scripts {
 
 impl RedisViews {
     /// Views in the Redis at `url`, under keys that begin with `retell:{namespace:`. Connects
-    /// when it is first used.
+    /// when it is first used, on the runtime that this is called on.
     ///
     /// # Errors
     /// The URL or the namespace cannot be used.
+    ///
+    /// # Panics
+    /// When it is called outside a Tokio runtime.
     pub fn connect(url: &str, namespace: &str, config: &RedisConfig) -> Result<Self, StoreError> {
         let keys = Keys::new(namespace)?;
         let connector = Connector::new(url, config)?;

@@ -5,6 +5,7 @@
 //! gives out the connection that came back last: callers at the same time then share one, and
 //! their commands travel in one packet (measured: three times as many as when they are spread).
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +16,9 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     ProtocolVersion, PushInfo, PushKind, RedisError, Value,
 };
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 use crate::config::RedisConfig;
 use crate::ports::StoreError;
@@ -34,6 +37,8 @@ pub(super) struct Pool {
 pub(super) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
+    /// Where connections are served, whoever is the first to need one.
+    runtime: Handle,
 }
 
 /// Tells the callers that wait. The pool tells it of a failure when it is ready for the next
@@ -109,7 +114,7 @@ impl Connector {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout));
-        Ok(Self { client, config })
+        Ok(Self { client, config, runtime: Handle::current() })
     }
 
     /// A new connection; `pushed` is told what Redis says unasked, and when the connection ends.
@@ -121,7 +126,11 @@ impl Connector {
             pushed(push);
             Ok::<(), redis::aio::SendError>(())
         });
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+        let client = self.client.clone();
+        let connect =
+            async move { client.get_multiplexed_async_connection_with_config(&config).await };
+        let gone = |gone: JoinError| RedisError::from(io::Error::other(gone));
+        self.runtime.spawn(connect).await.map_err(gone)?
     }
 }
 

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::events::{CommandId, Envelope, Metadata};
-use crate::write::{Done, Expected, SendOptions, Sent};
+use crate::write::{Done, Expected, FullPartitions, SendOptions, Sent};
 
 use super::super::headers::{IDEMPOTENCY_KEY, NDJSON};
 use super::super::problem::{Document, Problem};
@@ -118,18 +118,25 @@ async fn take_all(
     metadata: Metadata,
     answers: mpsc::Sender<Taken>,
 ) {
+    let mut full = FullPartitions::default();
     // Room for its answer first, then the line.
     while let Ok(room) = answers.reserve().await {
         let Some((number, line)) = lines.next().await else { return };
         room.send(match line {
-            Ok(line) => take(&door, number, &line, metadata.clone()).await,
+            Ok(line) => take(&door, number, &line, metadata.clone(), &mut full).await,
             Err(problem) => Taken::without_command(number, problem),
         });
     }
 }
 
 /// Waits until the writer has room: that keeps the order of an aggregate's lines.
-async fn take(door: &Door, number: u64, line: &Bytes, metadata: Metadata) -> Taken {
+async fn take(
+    door: &Door,
+    number: u64,
+    line: &Bytes,
+    metadata: Metadata,
+    full: &mut FullPartitions,
+) -> Taken {
     let envelope = match Envelope::parse(line) {
         Ok(envelope) => envelope,
         Err(error) => return Taken::without_command(number, Problem::BadLine(error)),
@@ -144,7 +151,8 @@ async fn take(door: &Door, number: u64, line: &Bytes, metadata: Metadata) -> Tak
         ..SendOptions::default()
     };
     let json = line.slice_ref(envelope.command.get().as_bytes());
-    let enqueue = door.commands.enqueue(&envelope.aggregate_type, &envelope.id, json, options);
+    let (commands, kind) = (&door.commands, &envelope.aggregate_type);
+    let enqueue = commands.enqueue(kind, &envelope.id, json, options, full);
     // A command that panics while it is read is a bug of its own, and stops no other.
     let fate = match AssertUnwindSafe(enqueue).catch_unwind().await {
         Ok(Ok(sent)) => Fate::Sent(Box::new(sent)),

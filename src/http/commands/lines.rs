@@ -53,6 +53,7 @@ impl Lines {
             if let Err(problem) = self.read().await {
                 self.is_ended = true;
                 self.buffer.clear();
+                self.looked_at = 0;
                 self.is_too_long = false;
                 return Some((self.number, Err(problem)));
             }

@@ -143,6 +143,7 @@ fn of_command(failure: &Failure) -> Answer {
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),
         Failure::StateUnavailable(_) => unavailable("state_unavailable", SOON_SECS),
+        Failure::KeysFull { .. } => unavailable("keys_full", LATE_SECS),
         Failure::NoOwner { .. } => unavailable("no_owner", SOON_SECS),
         Failure::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
         Failure::HistoryUnreadable { .. } => unavailable("history_unreadable", LATE_SECS),

@@ -164,6 +164,7 @@ fn in_public(failure: &Failure) -> String {
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
+        | Failure::KeysFull { .. }
         | Failure::NoOwner { .. }
         | Failure::DecideTimeout(_)
         | Failure::ShuttingDown => failure.to_string(),

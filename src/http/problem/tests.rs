@@ -135,6 +135,7 @@ async fn only_what_was_not_done_may_be_repeated() {
         (Problem::Command(Failure::QueueFull { partition: 1 }), 503, "queue_full", true),
         (Problem::Command(Failure::CacheFull { max: 1 }), 503, "cache_full", true),
         (Problem::Command(Failure::StateUnavailable("x".into())), 503, "state_unavailable", true),
+        (Problem::Command(Failure::KeysFull { max: 1 }), 503, "keys_full", true),
         (no_owner(), 503, "no_owner", true),
         (Problem::Command(Failure::LogUnavailable("x".into())), 503, "log_unavailable", true),
         (history_unreadable(), 503, "history_unreadable", true),

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use retell::Partition;
-use retell::ports::EventLog;
+use retell::log::Partitions;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 
-use crate::support::app::{TestApp, memory_log};
+use crate::support::app::TestApp;
 use crate::support::writers::PATIENCE;
 
 const NDJSON: &str = "application/x-ndjson";
@@ -35,7 +36,10 @@ async fn send(app: &TestApp, lines: String) -> Vec<Value> {
 
 /// A connection that begins a batch and goes on with chunks.
 async fn begin(app: &TestApp) -> TcpStream {
-    let mut stream = TcpStream::connect(app.address).await.expect("connected");
+    begin_on(TcpStream::connect(app.address).await.expect("connected")).await
+}
+
+async fn begin_on(mut stream: TcpStream) -> TcpStream {
     let head = format!(
         "POST /commands HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\n\
          Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -166,58 +170,169 @@ async fn a_client_may_write_all_before_it_reads_anything() {
     assert_eq!(results[900]["version"], 901);
 }
 
-/// Commands that count in the log.
-async fn committed(log: &impl EventLog) -> u64 {
-    let mut sum = 0;
-    for partition in 0..4 {
-        sum += log.end(Partition(partition)).await.expect("end").0;
+/// Ids whose accounts are in the partition of the aggregate `slow/x`, or are not.
+fn ids(beside: bool) -> impl Iterator<Item = String> {
+    let partitions = Partitions::new(4).expect("some");
+    let is_beside =
+        move |id: &str| partitions.of(&format!("account/{id}")) == partitions.of("slow/x");
+    (0..).map(|i| format!("a{i}")).filter(move |id| is_beside(id) == beside)
+}
+
+/// Far more than what the buffers between the two hold.
+const MANY: usize = 2_500;
+
+/// A message of 16 KB; its answer is as long.
+fn message(number: usize) -> String {
+    let command = json!({"type": "ProduceMessage", "text": "ö".repeat(8_000)});
+    envelope("message", &format!("m{number}"), &command)
+}
+
+/// A connection that keeps little for a client that does not read.
+async fn begin_with_a_small_buffer(app: &TestApp) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(8 * 1024).expect("a small buffer");
+    let stream = socket.connect(app.address).await.expect("connected");
+    stream.set_nodelay(true).expect("no delay"); // that would look like standing still
+    begin_on(stream).await
+}
+
+/// Writes a batch of many messages, if it is let; counts those that it has sent. Gives back what
+/// it wrote to: a client that closes that is gone, for hyper.
+async fn write_many(
+    mut write: OwnedWriteHalf,
+    sent: watch::Sender<usize>,
+) -> std::io::Result<OwnedWriteHalf> {
+    for number in 0..MANY {
+        write.write_all(chunk(&message(number)).as_bytes()).await?;
+        sent.send_replace(number + 1);
     }
-    sum - 4 // a claim each
+    write.write_all(b"0\r\n\r\n").await?;
+    Ok(write)
+}
+
+/// Returns once no line is taken from the batch any more, however much else the service does.
+async fn stands_still(app: &TestApp, sent: &watch::Receiver<usize>) -> usize {
+    for _ in 0..1_000 {
+        let before = *sent.borrow();
+        for _ in 0..300 {
+            app.open_account("ann", "Ann").await; // or is refused, which takes as long
+        }
+        if before > 0 && *sent.borrow() == before {
+            return before;
+        }
+    }
+    panic!("{} lines are taken, and still more", *sent.borrow())
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_not_read_and_goes_on_when_it_does() {
-    let log = memory_log();
-    let unread_max = 16;
-    let app = TestApp::spawn_on(std::sync::Arc::new(log.clone()), |config| {
-        config.http.batch_unread_len_max = unread_max;
+    let app = TestApp::spawn_with(|config| config.http.batch_unread_len_max = 16).await;
+    let (read, write) = begin_with_a_small_buffer(&app).await.into_split();
+    let (sender, sent) = watch::channel(0);
+    let writing = tokio::spawn(write_many(write, sender));
+    let taken = stands_still(&app, &sent).await;
+    assert!(taken < MANY && !writing.is_finished(), "all {taken} were taken with none read");
+    let mut lines = BufReader::new(read).lines();
+    let reading = async {
+        let mut count = 0;
+        while let Some(line) = lines.next_line().await.expect("read") {
+            let Some(answer) = results(&line).pop() else { continue };
+            count += 1;
+            assert_eq!((&answer["line"], &answer["status"]), (&json!(count), &json!(200)));
+            assert_eq!(answer["aggregate"]["id"], format!("m{}", count - 1));
+        }
+        count
+    };
+    let both = async { tokio::join!(reading, writing) };
+    let (count, write) = tokio::time::timeout(PATIENCE, both).await.expect("answered in time");
+    assert_eq!(count, MANY);
+    drop(write.expect("no panic").expect("sent"));
+}
+
+/// L8: its connection breaks, and what it kept in memory is free.
+#[tokio::test]
+async fn a_client_that_never_reads_does_not_hold_its_connection() {
+    let app = TestApp::spawn_with(|config| {
+        config.http.idle_timeout = Duration::from_millis(300);
+        config.http.batch_unread_len_max = 16;
     })
     .await;
-    let stream = begin(&app).await;
-    let (mut read, mut write) = stream.into_split();
-    // Events of 16 KiB: their answers fill every buffer on the way back long before the end.
-    let text = "x".repeat(16 * 1024);
-    let count = 4_000_usize;
-    let writing = tokio::spawn(async move {
-        for id in 0..count {
-            let command = json!({"type": "ProduceMessage", "text": text});
-            let line = chunk(&envelope("message", &format!("m{id}"), &command));
-            write.write_all(line.as_bytes()).await.expect("sent");
-        }
-        write.write_all(b"0\r\n\r\n").await.expect("sent");
-        write
-    });
-    // It stands still: the same number twice, some time apart, far from the end.
-    let mut before = u64::MAX;
-    let still = async {
-        loop {
-            let now = committed(&log).await;
-            if now == before && now > 0 {
-                return now;
-            }
-            eprintln!("{now} of {count} done");
-            before = now;
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    };
-    let still = tokio::time::timeout(PATIENCE, still).await.expect("it stands still");
-    assert!(still < count as u64, "{still} were done with no answer read");
-    assert!(!writing.is_finished());
-    let mut answer = Vec::new();
-    let reading = read.read_to_end(&mut answer);
+    let (_read, write) = begin_with_a_small_buffer(&app).await.into_split();
+    let (sender, sent) = watch::channel(0);
+    let written = tokio::time::timeout(PATIENCE, write_many(write, sender)).await;
+    written.expect("it ends in time").expect_err("the connection breaks");
+    assert!(*sent.borrow() < MANY, "it was read to its end");
+    app.open_account("ann", "Ann").await.ok();
+}
+
+/// Nor do the commands that wait for it: a part of them is turned away.
+#[tokio::test]
+async fn a_slow_aggregate_does_not_hold_back_the_others_of_its_partition() {
+    let app = TestApp::spawn_with(|config| {
+        config.write.decide_timeout = Duration::from_secs(60);
+        config.write.in_flight_max = 16;
+    })
+    .await;
+    let go = envelope("slow", "x", &json!({"type": "Go"}));
+    let beside = ids(true).take(4).collect::<Vec<_>>();
+    // In this order they come to their writer.
+    let mut lines = envelope("slow", "x", &json!({"type": "Wait"})) + &go.repeat(30);
+    beside.iter().for_each(|id| lines.push_str(&open(id)));
+    let mut stream = begin(&app).await;
+    let body = chunk(&lines) + "0\r\n\r\n";
+    stream.write_all(body.as_bytes()).await.expect("sent");
+    for id in &beside {
+        let view = format!("/projections/accounts/{id}");
+        app.eventually(&view, |answer| answer.status == 200).await;
+    }
+    app.go.notify_one();
+    let mut answer = String::new();
+    let reading = stream.read_to_string(&mut answer);
     tokio::time::timeout(PATIENCE, reading).await.expect("answered in time").expect("read");
-    assert_eq!(results(&String::from_utf8_lossy(&answer)).len(), count);
-    drop(writing.await.expect("no panic"));
+    let results = results(&answer);
+    assert_eq!(results.len(), 35, "{}", results[results.len() - 1]);
+    for (at, result) in results.iter().enumerate() {
+        // One was decided, a quarter of 16 waited.
+        match at {
+            0..=4 => assert_eq!(result["version"], at + 1, "{result}"),
+            5..=30 => assert_eq!(result["code"], "queue_full", "{result}"),
+            _ => assert_eq!(result["status"], 200, "{result}"),
+        }
+    }
+}
+
+/// A partition that stands still is waited for once; lines of others get their answers.
+#[tokio::test]
+async fn a_partition_that_stands_still_does_not_hold_the_lines_of_others() {
+    let app = TestApp::spawn_with(|config| {
+        config.http.request_timeout = Duration::from_millis(500);
+        config.write.decide_timeout = Duration::from_secs(60);
+        config.write.queue_len_max = 1;
+        config.write.in_flight_max = 1;
+    })
+    .await;
+    // Waiting for each would take longer than the test does.
+    let beside: Vec<_> = ids(true).take(100).collect();
+    let apart: Vec<_> = ids(false).take(9).collect();
+    let mut lines = envelope("slow", "x", &json!({"type": "Wait"}));
+    beside.iter().chain(&apart).for_each(|id| lines.push_str(&open(id)));
+    let results = tokio::time::timeout(PATIENCE, send(&app, lines)).await.expect("in time");
+    assert_eq!(results.len(), 1 + beside.len() + apart.len());
+    assert_eq!(results[0]["code"], "outcome_unknown", "{}", results[0]);
+    for result in &results[1..=beside.len()] {
+        assert_eq!((&result["status"], &result["code"]), (&json!(503), &json!("queue_full")));
+        assert_eq!(result["retry_after"], 1);
+    }
+    for result in &results[1 + beside.len()..] {
+        assert_eq!(result["status"], 200, "{result}");
+    }
+    app.go.notify_one();
+    let wait = results[0]["command_id"].as_str().expect("id");
+    app.eventually(&format!("/commands/slow/x/{wait}"), |answer| answer.status == 200).await;
+    for id in &beside[..3] {
+        let opened = app.open_account(id, "Ann").await.ok();
+        assert_eq!(opened.json()["version"], 1, "what was answered 503 was not done");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::app::TestApp;
+use crate::support::app::{Answer, TestApp};
 
 const ANN: &str = "/commands/account/ann";
 
@@ -61,23 +61,27 @@ async fn a_key_is_the_commands_name() {
 async fn an_id_that_the_server_chooses_is_the_same_for_the_same_key() {
     let app = TestApp::spawn().await;
     let open = json!({"type": "OpenAccount", "owner": "Ann"});
-    let id_of = async |key: Option<&str>| {
+    let post = async |key: Option<&str>| {
         let mut request = app.post("/commands/account", &open);
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
-        app.ask(request).await.ok().json()["aggregate"]["id"].as_str().expect("id").to_owned()
+        app.ask(request).await.ok()
     };
-    let (with_key, other_key) = (id_of(Some("k-1")).await, id_of(Some("k-2")).await);
-    let (without, again) = (id_of(None).await, id_of(None).await);
-    assert_eq!(with_key.as_bytes()[14], b'5', "{with_key}");
+    let id_of = |answer: &Answer| answer.json()["aggregate"]["id"].as_str().expect("id").to_owned();
+    let (with_key, other_key) = (post(Some("k-1")).await, post(Some("k-2")).await);
+    let (without, again) = (id_of(&post(None).await), id_of(&post(None).await));
+    assert_eq!(id_of(&with_key).as_bytes()[14], b'5', "{with_key:?}");
     assert_eq!(without.as_bytes()[14], b'7', "{without}");
-    assert!(with_key != other_key && without != again);
-    // It is the same account again: it is open already, or the same answer comes again.
-    let same = app.post("/commands/account", &open).header("Idempotency-Key", "k-1");
-    let same = app.ask(same).await.json();
-    let is_same = same["code"] == "already_open" || same["aggregate"]["id"] == with_key.as_str();
-    assert!(is_same, "{same}");
+    assert!(id_of(&with_key) != id_of(&other_key) && without != again);
+    // The same account again, so that its first answer is found.
+    let same = post(Some("k-1")).await;
+    assert_eq!(same.body, with_key.body);
+    assert_eq!(same.header("idempotency-replayed"), "true");
+    // Another type of aggregate is another name space.
+    let produce = json!({"type": "ProduceMessage", "text": "hello"});
+    let message = app.post("/commands/message", &produce).header("Idempotency-Key", "k-1");
+    assert_ne!(id_of(&app.ask(message).await.ok()), id_of(&with_key));
 }
 
 #[tokio::test]
@@ -112,23 +116,6 @@ async fn only_a_command_with_a_key_whose_fate_is_open_may_be_sent_again() {
     answer.problem(504, "outcome_unknown");
     answer.header("retry-after");
     app.go.notify_one();
-}
-
-#[tokio::test]
-async fn a_slow_aggregate_does_not_hold_back_the_others_of_its_partition() {
-    let app = TestApp::spawn_with(|config| {
-        config.write.decide_timeout = Duration::from_secs(60);
-    })
-    .await;
-    let slow = app.post("/commands/slow/x", &json!({"type": "Wait"}));
-    let slow = tokio::spawn(slow.send());
-    // More accounts than partitions, so that some are beside it.
-    for i in 0..40 {
-        app.open_account(&format!("a{i}"), "Ann").await.ok();
-    }
-    assert!(!slow.is_finished());
-    app.go.notify_one();
-    assert_eq!(slow.await.expect("no panic").expect("an answer").status(), 200);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryLog;
-use retell::commands::AccountCommand;
+use retell::commands::{Account, AccountCommand};
 use retell::events::CommandId;
 use retell::ports::EventLog;
 use retell::write::{CommandError, Done, Expected, Failure, SendOptions};
@@ -14,7 +14,7 @@ use retell::{Key, Offset, Partition, Version};
 use tokio::sync::Notify;
 
 use crate::support::slow::{self, Slow, SlowCommand};
-use crate::support::writers::{Writers, partitions, repeatable, write_config};
+use crate::support::writers::{Writers, kind, partitions, repeatable, write_config};
 
 const DEPOSIT: AccountCommand = AccountCommand::DepositMoney { amount: 5 };
 const WITHDRAW: AccountCommand = AccountCommand::WithdrawMoney { amount: 50 };
@@ -143,8 +143,62 @@ async fn duplicates_in_flight_get_the_outcome_of_the_first() {
 async fn slow_writers(log: &MemoryLog) -> (Writers, Arc<Notify>) {
     let go = Arc::new(Notify::new());
     let kinds = |ids: &_| vec![slow::kind(ids, go.clone())];
-    let writers = Writers::start_with(Arc::new(log.clone()), "a", write_config(), kinds);
+    let mut config = write_config();
+    config.decide_timeout = Duration::from_secs(60);
+    config.in_flight_max = 16;
+    let writers = Writers::start_with(Arc::new(log.clone()), "a", config, kinds);
     (writers.owner().await, go)
+}
+
+/// L8: a quarter of what may be in flight waits for first ones; all others are told at once.
+#[tokio::test]
+async fn duplicates_of_a_slow_command_leave_room_for_others() {
+    let (writers, go) = slow_writers(&log()).await;
+    let send = |id, command, options| writers.commands.send::<Slow>(id, command, options);
+    let mut first = Box::pin(send("s", SlowCommand::Wait, repeatable("k")));
+    let mut others =
+        Box::pin(join_all((0..40).map(|_| send("s", SlowCommand::Wait, repeatable("k")))));
+    tokio::select! {
+        biased;
+        _ = &mut first => panic!("it was not let go"),
+        _ = &mut others => panic!("some wait for it"),
+        beside = send("t", SlowCommand::Go, SendOptions::default()) => {
+            beside.expect("another aggregate");
+        }
+    }
+    go.notify_one();
+    let (first, others) = tokio::join!(first, others);
+    let first = first.expect("let go");
+    let (again, told): (Vec<_>, Vec<_>) = others.into_iter().partition(Result::is_ok);
+    assert!(again.iter().flatten().all(|done| shown(done) == shown(&first)));
+    let in_flight = |answer: &_| matches!(answer, Err(CommandError::Failed(Failure::InFlight)));
+    assert!(told.iter().all(in_flight), "{told:?}");
+    assert_eq!((again.len(), told.len()), (4, 36));
+    writers.stop().await;
+}
+
+/// L8: those that are under way count, too.
+#[tokio::test]
+async fn no_more_keys_are_taken_than_can_be_kept() {
+    let log = log();
+    let mut config = write_config();
+    config.kept_keys_max = 3;
+    let accounts = |ids: &_| vec![kind::<Account>(ids)];
+    let start = || Writers::start_with(Arc::new(log.clone()), "a", config.clone(), accounts);
+    let first = start().owner().await;
+    first.open("ann").await;
+    let keys: Vec<String> = (0..20).map(|i| format!("k{i}")).collect();
+    let all = join_all(keys.iter().map(|key| first.keyed("ann", DEPOSIT, key))).await;
+    let full =
+        |answer: &_| matches!(answer, Err(CommandError::Failed(Failure::KeysFull { max: 3 })));
+    assert!(all[..3].iter().all(Result::is_ok) && all[3..].iter().all(full), "{all:?}");
+    assert_eq!(first.deposit("ann", 1).await.expect("has no key").version, Version(5));
+    first.stop().await;
+    let second = start().owner().await;
+    assert!(full(&second.keyed("ann", DEPOSIT, "k3").await), "what is in the log is kept");
+    let again = second.keyed("ann", DEPOSIT, "k2").await.expect("deposited before");
+    assert_eq!(shown(&again), shown(all[2].as_ref().expect("deposited")));
+    second.stop().await;
 }
 
 /// A duplicate whose first one takes longer than its sender waits says so, and appends nothing.
@@ -204,7 +258,7 @@ async fn a_generated_id_that_is_sent_back_finds_its_command() {
     let lost = first.commands.new_command_id();
     let in_flight = {
         let options = SendOptions { command_id: Some(lost.clone()), ..SendOptions::default() };
-        first.commands.send::<retell::commands::Account>("ann", DEPOSIT, options)
+        first.commands.send::<Account>("ann", DEPOSIT, options)
     };
     let (original, again) = tokio::join!(in_flight, first.keyed("ann", DEPOSIT, lost.as_str()));
     let (original, again) = (original.expect("deposited"), again.expect("deposited before"));

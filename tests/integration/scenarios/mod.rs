@@ -11,6 +11,7 @@ mod http_batch;
 mod http_commands;
 mod http_conditions;
 mod http_input;
+mod http_keys;
 mod http_queries;
 mod http_serving;
 mod idempotency;

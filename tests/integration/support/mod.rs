@@ -17,6 +17,7 @@ pub(crate) mod shipped;
 pub(crate) mod slow;
 pub(crate) mod stock;
 pub(crate) mod stranger;
+pub(crate) mod unheard;
 pub(crate) mod writers;
 
 use retell::config::{Config, LogConfig};
