@@ -10,7 +10,6 @@ use crate::commands;
 use crate::config::{Config, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
 use crate::events::event_flaws;
-use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
@@ -128,21 +127,11 @@ impl AppBuilder {
         };
         let store = match store {
             Some(store) => store,
-            None => {
-                let (config, log) = (config.clone(), log.name().to_owned());
-                let open = async move { open_views(&config, &log, clock).await };
-                projections_on.spawn(open).await.expect("opening does not panic")?
-            }
+            None => open_views_on(&projections_on, &config, log.name(), clock).await?,
         };
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
-        let (log_gate, store_gate) = (Gate::default(), Gate::default());
-        let keeper = Keeper {
-            log: log.clone(),
-            store: store.clone(),
-            log_gate: log_gate.clone(),
-            store_gate: store_gate.clone(),
-            check_interval: config.views.check_interval,
-        };
+        let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
+        let (log_gate, store_gate) = keeper.gates();
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
         let node = identity(&config, &ids);
@@ -229,6 +218,18 @@ impl Registrar for AppBuilder {
         }
         self
     }
+}
+
+/// Opens the view store where it will be served.
+async fn open_views_on(
+    runtime: &Handle,
+    config: &Config,
+    log: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn ViewStore>, AppError> {
+    let (config, log) = (config.clone(), log.to_owned());
+    let open = async move { open_views(&config, &log, clock).await };
+    runtime.spawn(open).await.expect("opening does not panic")
 }
 
 fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> Kinds {
