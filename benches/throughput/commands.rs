@@ -1,7 +1,10 @@
 //! Durable commands: spread over accounts, all on one account, and with their views.
 //!
 //! Two services are up: one folds nothing, one folds `accounts`. Turns go round: floor, spread,
-//! hot, floor, projected, floor, … so that each turn has a floor right before and after it.
+//! hot, projected, floor, the same with an Idempotency-Key on every command, floor, … so that
+//! each turn is near a floor.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::{self, Sample};
 use crate::measured::{LoadRow, Measured, SingleRow};
@@ -14,6 +17,12 @@ const ACCOUNTS: u64 = 1_000;
 const PAUSED: &str = "durable commands, projections paused";
 const PROJECTED: &str = "durable commands, `accounts` projected";
 const HOT: &str = "one hot account, projections paused";
+const KEYED: &str = "durable commands with keys, projections paused";
+const KEYED_PROJECTED: &str = "durable commands with keys, `accounts` projected";
+const KEYED_HOT: &str = "one hot account with keys, projections paused";
+
+/// Counts turns, so that no two give a command the same key.
+static TURNS: AtomicU64 = AtomicU64::new(0);
 
 struct Servers {
     floor: Server,
@@ -24,7 +33,15 @@ struct Servers {
 /// The turns with one number of connections.
 #[derive(Default)]
 struct Turns {
-    floor: Vec<Sample>,
+    plain: Kinds,
+    keyed: Kinds,
+}
+
+/// Turns with the same kind of request.
+#[derive(Default)]
+struct Kinds {
+    /// Before and after each turn.
+    floor: Vec<[Sample; 2]>,
     spread: Vec<Sample>,
     hot: Vec<Sample>,
     projected: Vec<Sample>,
@@ -54,42 +71,83 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
 /// Kafka's Java needs some seconds of load before it is as fast as it will be.
 async fn warm_up(stage: &Stage, servers: &Servers) -> anyhow::Result<()> {
     eprintln!("commands: warming up");
+    let spread = |random| random % ACCOUNTS;
     for _ in 0..3 {
         load::measure(stage, &servers.floor, 64, appended()).await?;
-        load::measure(stage, &servers.paused, 64, deposited()).await?;
-        load::measure(stage, &servers.projected, 64, deposited()).await?;
+        load::measure(stage, &servers.paused, 64, deposited(Sent::Keyed, spread)).await?;
+        load::measure(stage, &servers.projected, 64, deposited(Sent::Keyed, spread)).await?;
     }
     Ok(())
 }
 
 async fn turns(stage: &Stage, servers: &Servers, connections: usize) -> anyhow::Result<Turns> {
     eprintln!("commands: {connections} connections");
-    let Servers { floor, paused, projected } = servers;
+    let floor = || load::measure(stage, &servers.floor, connections, appended());
     let mut turns = Turns::default();
-    turns.floor.push(load::measure(stage, floor, connections, appended()).await?);
+    let mut before = floor().await?;
     for _ in 0..stage.rounds {
-        turns.spread.push(load::measure(stage, paused, connections, deposited()).await?);
-        turns.hot.push(load::measure(stage, paused, connections, deposited_on_one()).await?);
-        turns.projected.push(load::measure(stage, projected, connections, deposited()).await?);
-        let behind = stage.seconds_behind(projected).await?;
-        turns.behind_seconds = turns.behind_seconds.max(behind);
-        stage.quiet(&[projected]).await?;
-        turns.floor.push(load::measure(stage, floor, connections, appended()).await?);
+        turns.plain.take(stage, servers, connections, Sent::Plain).await?;
+        let between = floor().await?;
+        turns.plain.floor.push([before, between]);
+        turns.keyed.take(stage, servers, connections, Sent::Keyed).await?;
+        before = floor().await?;
+        turns.keyed.floor.push([between, before]);
     }
     Ok(turns)
 }
 
-fn rows(connections: usize, turns: Turns) -> [LoadRow; 3] {
-    let Turns { floor, spread, hot, projected, behind_seconds } = turns;
-    let goal = |at: usize, goal: f64| (at == connections).then_some(goal);
-    let mut projected =
-        LoadRow::new(PROJECTED, connections, floor.clone(), projected, goal(64, 0.6));
-    projected.behind_seconds = Some(behind_seconds);
-    [
-        LoadRow::new(PAUSED, connections, floor.clone(), spread, goal(64, 0.8)),
-        projected,
-        LoadRow::new(HOT, connections, floor, hot, goal(64, 0.6)),
-    ]
+/// Whether commands come with a key.
+#[derive(Clone, Copy)]
+enum Sent {
+    Plain,
+    Keyed,
+}
+
+impl Kinds {
+    async fn take(
+        &mut self,
+        stage: &Stage,
+        servers: &Servers,
+        connections: usize,
+        sent: Sent,
+    ) -> anyhow::Result<()> {
+        let Servers { paused, projected, .. } = servers;
+        let spread = |random| random % ACCOUNTS;
+        let measure = |server, step| load::measure(stage, server, connections, step);
+        self.spread.push(measure(paused, deposited(sent, spread)).await?);
+        self.hot.push(load::measure(stage, paused, connections, deposited(sent, |_| 0)).await?);
+        self.projected.push(measure(projected, deposited(sent, spread)).await?);
+        let behind = stage.seconds_behind(projected).await?;
+        self.behind_seconds = self.behind_seconds.max(behind);
+        stage.quiet(&[projected]).await
+    }
+
+    fn rows(
+        self,
+        names: [&'static str; 3],
+        connections: usize,
+        goals: [Option<f64>; 3],
+    ) -> [LoadRow; 3] {
+        let floor = self.floor;
+        let row = |at: usize, samples| {
+            LoadRow::between(names[at], connections, &floor, samples, goals[at])
+        };
+        let mut projected = row(1, self.projected);
+        projected.behind_seconds = Some(self.behind_seconds);
+        [row(0, self.spread), projected, row(2, self.hot)]
+    }
+}
+
+fn rows(connections: usize, turns: Turns) -> Vec<LoadRow> {
+    let Turns { plain, keyed } = turns;
+    let at = |is: bool, goals: [f64; 3]| goals.map(|goal| is.then_some(goal));
+    let plain_goals = at(connections == 64, [0.8, 0.6, 0.6]);
+    // The hot account is held against the spread load, which has its own goal.
+    let keyed_goals = at(matches!(connections, 64 | 256), [1.0, 0.75, 0.9]);
+    let plain = plain.rows([PAUSED, PROJECTED, HOT], connections, plain_goals);
+    let names = [KEYED, KEYED_PROJECTED, KEYED_HOT];
+    let keyed = keyed.rows(names, connections, keyed_goals);
+    plain.into_iter().chain(keyed).collect()
 }
 
 /// Answers that have no floor: they append nothing, or wait for a view.
@@ -113,10 +171,11 @@ fn appended() -> Request<impl Fn(u64, u64) -> Vec<u8>> {
     Request { status: 200, write: move |_, _| steps::post("/append", body) }
 }
 
-fn deposited() -> Request<impl Fn(u64, u64) -> Vec<u8>> {
-    Request { status: 200, write: |_, random| steps::deposit(random % ACCOUNTS) }
-}
-
-fn deposited_on_one() -> Request<impl Fn(u64, u64) -> Vec<u8>> {
-    Request { status: 200, write: |_, _| steps::deposit(0) }
+fn deposited(sent: Sent, account: impl Fn(u64) -> u64) -> Request<impl Fn(u64, u64) -> Vec<u8>> {
+    let turn = TURNS.fetch_add(1, Ordering::Relaxed);
+    let write = move |number, random| match sent {
+        Sent::Plain => steps::deposit(account(random)),
+        Sent::Keyed => steps::deposit_with_key(account(random), turn, number),
+    };
+    Request { status: 200, write }
 }

@@ -77,10 +77,22 @@ impl LoadRow {
         service: Vec<Sample>,
         goal: Option<f64>,
     ) -> Self {
-        let ratios = service.iter().zip(floor.windows(2)).map(|(turn, around)| {
-            2.0 * turn.per_second / (around[0].per_second + around[1].per_second)
+        let around: Vec<_> = floor.windows(2).map(|pair| [pair[0], pair[1]]).collect();
+        Self { floor, ..Self::between(name, connections, &around, service, goal) }
+    }
+
+    /// A row of turns each of which has floors of its own, before and after it.
+    pub(crate) fn between(
+        name: &'static str,
+        connections: usize,
+        around: &[[Sample; 2]],
+        service: Vec<Sample>,
+        goal: Option<f64>,
+    ) -> Self {
+        let ratios = service.iter().zip(around).map(|(turn, [before, after])| {
+            2.0 * turn.per_second / (before.per_second + after.per_second)
         });
-        let ratio = median(ratios);
+        let (ratio, floor) = (median(ratios), around.concat());
         Self { name, connections, floor, service, ratio, goal, behind_seconds: None }
     }
 }

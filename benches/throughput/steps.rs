@@ -53,6 +53,18 @@ pub(crate) fn deposit(account: u64) -> Vec<u8> {
     command(account, r#"{"type":"DepositMoney","amount":1}"#)
 }
 
+/// A deposit whose key nobody has sent before, if no other turn has this number.
+pub(crate) fn deposit_with_key(account: u64, turn: u64, number: u64) -> Vec<u8> {
+    let json = r#"{"type":"DepositMoney","amount":1}"#;
+    format!(
+        "POST /commands/account/acc-{account} HTTP/1.1\r\nHost: bench\r\n\
+         Content-Type: application/json\r\nIdempotency-Key: bench-{turn}-{number}\r\n\
+         Content-Length: {}\r\n\r\n{json}",
+        json.len()
+    )
+    .into_bytes()
+}
+
 /// More than there ever is.
 pub(crate) fn overdraw(account: u64) -> Vec<u8> {
     command(account, r#"{"type":"WithdrawMoney","amount":9000000000000}"#)

@@ -10,7 +10,6 @@ use crate::commands;
 use crate::config::{Config, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
 use crate::events::event_flaws;
-use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
@@ -122,16 +121,17 @@ impl AppBuilder {
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let (log, store) = open_ports(&config, log, store, clock, &projections_on).await?;
-        let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
-        let (log_gate, store_gate) = (Gate::default(), Gate::default());
-        let keeper = Keeper {
-            log: log.clone(),
-            store: store.clone(),
-            log_gate: log_gate.clone(),
-            store_gate: store_gate.clone(),
-            check_interval: config.views.check_interval,
+        let log = match log {
+            Some(log) => log,
+            None => open_log(&config.log, clock.clone()).await?,
         };
+        let store = match store {
+            Some(store) => store,
+            None => open_views_on(&projections_on, &config, log.name(), clock).await?,
+        };
+        let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
+        let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
+        let (log_gate, store_gate) = keeper.gates();
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
         let (node, started_at) = (identity(&config, &ids), ids.now());
@@ -221,26 +221,16 @@ impl Registrar for AppBuilder {
     }
 }
 
-async fn open_ports(
+/// Opens the view store where it will be served.
+async fn open_views_on(
+    runtime: &Handle,
     config: &Config,
-    log: Option<Arc<dyn EventLog>>,
-    store: Option<Arc<dyn ViewStore>>,
+    log: &str,
     clock: Arc<dyn Clock>,
-    projections_on: &Handle,
-) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
-    let log = match log {
-        Some(log) => log,
-        None => open_log(&config.log, clock.clone()).await?,
-    };
-    let store = match store {
-        Some(store) => store,
-        None => {
-            let (config, log) = (config.clone(), log.name().to_owned());
-            let open = async move { open_views(&config, &log, clock).await };
-            projections_on.spawn(open).await.expect("opening does not panic")?
-        }
-    };
-    Ok((log, store))
+) -> Result<Arc<dyn ViewStore>, AppError> {
+    let (config, log) = (config.clone(), log.to_owned());
+    let open = async move { open_views(&config, &log, clock).await };
+    runtime.spawn(open).await.expect("opening does not panic")
 }
 
 fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> Kinds {

@@ -14,15 +14,29 @@ use super::{AppError, FIRST_CHECK};
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) struct Keeper {
-    pub(super) log: Arc<dyn EventLog>,
-    pub(super) store: Arc<dyn ViewStore>,
-    pub(super) log_gate: Gate,
-    pub(super) store_gate: Gate,
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ViewStore>,
+    log_gate: Gate,
+    store_gate: Gate,
     /// How often a store that is right is checked again.
-    pub(super) check_interval: Duration,
+    check_interval: Duration,
 }
 
 impl Keeper {
+    pub(super) fn new(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn ViewStore>,
+        check_interval: Duration,
+    ) -> Self {
+        let (log_gate, store_gate) = (Gate::default(), Gate::default());
+        Self { log, store, log_gate, store_gate, check_interval }
+    }
+
+    /// The gates that it opens: to the log and to the store.
+    pub(super) fn gates(&self) -> (Gate, Gate) {
+        (self.log_gate.clone(), self.store_gate.clone())
+    }
+
     /// Checks both once, for a while. What does not answer is waited for by [`Self::run`].
     pub(super) async fn first_check(&self) -> Result<(), AppError> {
         let log = tokio::time::timeout(FIRST_CHECK, self.check_log());

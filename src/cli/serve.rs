@@ -29,7 +29,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?;
-    let threads = Threads::start(&config.threads)?;
+    let threads = Threads::start(&config)?;
     let projections = threads.projections.handle().clone();
     threads.requests.block_on(serve(config, projections))
 }

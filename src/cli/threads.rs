@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::ThreadsConfig;
+use crate::config::Config;
 
 pub(super) struct Threads {
     pub(super) requests: Runtime,
@@ -16,11 +16,11 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    pub(super) fn start(config: &ThreadsConfig) -> anyhow::Result<Self> {
+    pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
         let processors = available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            requests: start("requests", config.requests, processors)?,
-            projections: start("projections", config.projections, processors)?,
+            requests: start("requests", config.http.threads, processors)?,
+            projections: start("projections", config.read.threads, processors)?,
         })
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "log.kafka.socket_timeout_ms" => KAFKA_SOCKET_MS,
         "log.kafka.queue_kib_max" => (1, KAFKA_QUEUE_KIB_MAX),
         "views.redis.connections" => (1, 10_000),
-        "threads.requests" | "threads.projections" => (0, 1_024),
+        "http.threads" | "read.threads" => (0, 1_024),
         "http.drain_timeout_ms"
         | "read.commit_interval_ms"
         | "queries.wait_default_ms"

@@ -21,7 +21,7 @@ pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
     HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig, ReadConfig,
-    RedisConfig, ReplayConfig, TelemetryConfig, ThreadsConfig, ViewsConfig, WriteConfig,
+    RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -38,8 +38,6 @@ pub struct Config {
     pub views: ViewsConfig,
     /// This process among others.
     pub node: NodeConfig,
-    /// How many threads do what.
-    pub threads: ThreadsConfig,
     /// The write loop.
     pub write: WriteConfig,
     /// The read loop.

@@ -16,6 +16,8 @@ use super::url::{LogUrl, ViewsUrl};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpConfig {
+    /// Threads that serve requests and decide commands; 0: half of the processors.
+    pub threads: usize,
     /// Where the service listens.
     pub listen: SocketAddr,
     /// Put before every route.
@@ -149,6 +151,8 @@ pub struct WriteConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ReadConfig {
+    /// Threads that fold views and speak to the view store; 0: half of the processors.
+    pub threads: usize,
     /// Records folded at once.
     pub chunk_records_max: usize,
     /// Bytes folded at once.
@@ -160,17 +164,6 @@ pub struct ReadConfig {
     pub commit_interval: Duration,
     /// Projections that are not folded here.
     pub paused: Vec<String>,
-}
-
-/// `[threads]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ThreadsConfig {
-    /// Threads that serve requests and decide commands; 0: half of the processors.
-    pub requests: usize,
-    /// Threads that fold views and speak to the view store; 0: half of the processors.
-    pub projections: usize,
 }
 
 /// `[queries]`

@@ -1,15 +1,19 @@
 //! What is around every request: its id, the end of a panic, and the form of a problem.
 //!
-//! One layer, because each costs every request.
+//! One layer, because each costs every request; and no `from_fn`, which boxes the service and
+//! its future once more for each.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::task::{Context, Poll};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::Uri;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
 
 use super::headers::X_REQUEST_ID;
 use super::problem::{self, Problem};
@@ -19,22 +23,57 @@ use super::request_id::RequestIds;
 /// mistake, but one that is answered in our own words, so it is well below what hyper takes.
 const URI_LEN_MAX: usize = 32 * 1024;
 
+/// Puts a [`Frame`] around a service.
+#[derive(Clone)]
+pub(super) struct FrameLayer(pub(super) RequestIds);
+
 /// Names the request, runs it, and gives every problem its document.
-pub(super) async fn around(
-    State(ids): State<RequestIds>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let id = ids.of(request.headers());
-    let uri = request.uri().clone();
-    // For the lines of a batch, each of which may be a problem.
-    request.extensions_mut().insert(id.clone());
-    let run = run(&uri, request, next);
-    let response = AssertUnwindSafe(run).catch_unwind().await;
-    let response = response.unwrap_or_else(|panic| panicked(&*panic).into_response());
-    let mut response = problem::document(response, &id, &uri);
-    response.headers_mut().insert(X_REQUEST_ID, id.into_header());
-    response
+#[derive(Clone)]
+pub(super) struct Frame<S> {
+    ids: RequestIds,
+    inner: S,
+}
+
+impl<S> Layer<S> for FrameLayer {
+    type Service = Frame<S>;
+
+    fn layer(&self, inner: S) -> Frame<S> {
+        Frame { ids: self.0.clone(), inner }
+    }
+}
+
+impl<S> Service<Request> for Frame<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let id = self.ids.of(request.headers());
+        let uri = request.uri().clone();
+        // For the lines of a batch, each of which may be a problem.
+        request.extensions_mut().insert(id.clone());
+        let run = if is_too_long(&uri) { None } else { Some(self.inner.call(request)) };
+        Box::pin(async move {
+            let response = match run {
+                Some(run) => match AssertUnwindSafe(run).catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    Err(panic) => panicked(&*panic).into_response(),
+                },
+                None => Problem::UriTooLong { max: URI_LEN_MAX }.into_response(),
+            };
+            let mut response = problem::document(response, &id, &uri);
+            response.headers_mut().insert(X_REQUEST_ID, id.into_header());
+            Ok(response)
+        })
+    }
 }
 
 /// The problem of a handler that panicked.
@@ -44,9 +83,6 @@ pub(super) fn panicked(panic: &(dyn Any + Send)) -> Problem {
     Problem::Panic(text.unwrap_or_else(|| "a panic without a message".to_owned()))
 }
 
-async fn run(uri: &Uri, request: Request, next: Next) -> Response {
-    if uri.path_and_query().is_some_and(|text| text.as_str().len() > URI_LEN_MAX) {
-        return Problem::UriTooLong { max: URI_LEN_MAX }.into_response();
-    }
-    next.run(request).await
+fn is_too_long(uri: &Uri) -> bool {
+    uri.path_and_query().is_some_and(|text| text.as_str().len() > URI_LEN_MAX)
 }

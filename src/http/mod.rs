@@ -20,7 +20,6 @@ mod serve;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use uuid::Uuid;
 
@@ -34,6 +33,7 @@ use crate::write::Commands;
 pub use health::Reason;
 pub use serve::serve;
 
+use frame::FrameLayer;
 use request_id::RequestIds;
 
 /// What the door opens to: handles, cheap to clone.
@@ -102,5 +102,5 @@ pub fn router(door: Door) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::no_route)
         .with_state(Arc::new(door))
-        .layer(from_fn_with_state(ids, frame::around))
+        .layer(FrameLayer(ids))
 }

@@ -13,7 +13,7 @@ const DEFAULT: &str = "config/default.toml";
 const FREE: &str = "log.kafka.properties";
 
 /// Ends of keys that say what a number counts or measures.
-const UNITS: [&str; 10] = [
+const UNITS: [&str; 11] = [
     "_ms",
     "_bytes",
     "_kib",
@@ -24,6 +24,7 @@ const UNITS: [&str; 10] = [
     "_replicas",
     "partitions",
     "connections",
+    "threads",
 ];
 
 /// Words in a key that measure; then the unit is a must, also before `_max`.
