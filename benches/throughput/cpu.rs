@@ -88,3 +88,11 @@ pub(crate) fn listening_on(port: u16) -> Option<u32> {
 fn number(text: &str) -> u32 {
     text.parse().unwrap_or(0)
 }
+
+/// The most memory that a process has had, in MiB.
+pub(crate) fn memory_max_mib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1_024
+}

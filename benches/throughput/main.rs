@@ -5,6 +5,7 @@
 //! processes of their own, both up all the time, measured in turn by the same client on the same
 //! Kafka and Redis. So what the machine does to one it does to the other: ratios are what counts.
 
+mod batch;
 mod catch_up;
 mod client;
 mod commands;
@@ -12,6 +13,7 @@ mod consumer;
 mod cpu;
 mod floor;
 mod idle;
+mod large;
 mod load;
 mod machine;
 mod measured;
@@ -49,6 +51,9 @@ struct Args {
     /// Records of the replay and of catching up
     #[arg(long, default_value = "200000")]
     records: u64,
+    /// Records of the large log
+    #[arg(long, default_value = "5000000")]
+    large_records: u64,
     /// Only these; then the report is printed and not written
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
@@ -73,6 +78,8 @@ enum Section {
     CatchUp,
     /// A node with nothing to do.
     Idle,
+    /// Batches, old aggregates, and a log of millions of records.
+    Large,
 }
 
 /// What this process is, when it is not the client.
@@ -109,6 +116,7 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
         args.rounds,
         args.connections.clone(),
         args.records,
+        args.large_records,
     )?;
     let wanted = |section| args.only.is_empty() || args.only.contains(&section);
     let mut measured = Measured::default();
@@ -126,6 +134,9 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
     }
     if wanted(Section::CatchUp) {
         catch_up::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Large) {
+        large::measure(&stage, &mut measured).await?;
     }
     Ok(measured)
 }

@@ -10,6 +10,7 @@ pub(crate) struct Measured {
     pub(crate) loads: Vec<LoadRow>,
     pub(crate) rates: Vec<RateRow>,
     pub(crate) singles: Vec<SingleRow>,
+    pub(crate) facts: Vec<Fact>,
     pub(crate) idle: Option<Idle>,
 }
 
@@ -55,6 +56,14 @@ pub(crate) struct SingleRow {
     pub(crate) name: &'static str,
     pub(crate) connections: usize,
     pub(crate) sample: Sample,
+}
+
+/// A figure that is no load.
+#[derive(Debug, Serialize)]
+pub(crate) struct Fact {
+    pub(crate) what: String,
+    pub(crate) figure: String,
+    pub(crate) goal: String,
 }
 
 /// A service with nothing to do.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::load::Sample;
 use crate::machine::Machine;
-use crate::measured::{Idle, LoadRow, Measured, RateRow, SingleRow, median, middle};
+use crate::measured::{Fact, Idle, LoadRow, Measured, RateRow, SingleRow, median, middle};
 
 #[derive(Serialize)]
 struct File<'a> {
@@ -49,6 +49,7 @@ pub(crate) fn markdown(machine: &Machine, measured: &Measured) -> String {
     cpu(&mut page, &measured.loads);
     rates(&mut page, &measured.rates);
     singles(&mut page, &measured.singles);
+    facts(&mut page, &measured.facts);
     if let Some(idle) = &measured.idle {
         idle_node(&mut page, idle);
     }
@@ -166,6 +167,17 @@ fn singles(page: &mut String, rows: &[SingleRow]) {
             latencies(&[sample]),
             sample.failed,
         );
+    }
+    page.push('\n');
+}
+
+fn facts(page: &mut String, facts: &[Fact]) {
+    if facts.is_empty() {
+        return;
+    }
+    page.push_str("## What does not grow\n\n| what | figure | goal |\n|---|---|---|\n");
+    for Fact { what, figure, goal } in facts {
+        let _ = writeln!(page, "| {what} | {figure} | {goal} |");
     }
     page.push('\n');
 }

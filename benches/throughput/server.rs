@@ -60,6 +60,13 @@ impl Server {
         Ok(())
     }
 
+    /// Ends it without a word.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     fn ask_to_stop(&mut self) {
         drop(self.child.stdin.take());
         let is_running = self.child.try_wait().is_ok_and(|ended| ended.is_none());

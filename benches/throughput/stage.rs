@@ -35,6 +35,7 @@ pub(crate) struct Stage {
     pub(crate) rounds: usize,
     pub(crate) connections: Vec<usize>,
     pub(crate) records: u64,
+    pub(crate) large_records: u64,
     pub(crate) kafka: String,
     pub(crate) redis: String,
     kafka_pid: Option<u32>,
@@ -48,6 +49,7 @@ impl Stage {
         rounds: usize,
         connections: Vec<usize>,
         records: u64,
+        large_records: u64,
     ) -> anyhow::Result<Self> {
         let kafka = std::env::var("RETELL_TEST_KAFKA")
             .context("RETELL_TEST_KAFKA is not set; `make bench` starts servers and sets it")?;
@@ -58,9 +60,18 @@ impl Stage {
         };
         let (kafka_pid, redis_pid) = (port(&kafka), port(&redis));
         let run = Ids::new(Arc::new(SystemClock)).next().simple().to_string();
-        let stage =
-            Self { seconds, rounds, connections, records, kafka, redis, kafka_pid, redis_pid, run };
-        Ok(stage)
+        Ok(Self {
+            seconds,
+            rounds,
+            connections,
+            records,
+            large_records,
+            kafka,
+            redis,
+            kafka_pid,
+            redis_pid,
+            run,
+        })
     }
 
     pub(crate) fn redis_url() -> anyhow::Result<String> {
@@ -79,16 +90,28 @@ impl Stage {
         partitions: u32,
         paused: &str,
     ) -> anyhow::Result<Server> {
+        self.service_with(topic, partitions, paused, &[])
+    }
+
+    /// Starts the service on a topic, with these settings besides.
+    pub(crate) fn service_with(
+        &self,
+        topic: &str,
+        partitions: u32,
+        paused: &str,
+        more: &[(&str, &str)],
+    ) -> anyhow::Result<Server> {
         let log = format!("kafka://{}/{topic}", self.kafka);
         let partitions = partitions.to_string();
-        Server::service(&[
+        let settings = [
             ("RETELL_HTTP__LISTEN", "127.0.0.1:0"),
             ("RETELL_LOG__URL", &log),
             ("RETELL_LOG__PARTITIONS", &partitions),
             ("RETELL_VIEWS__URL", &self.redis),
             ("RETELL_READ__PAUSED", paused),
             ("RETELL_TELEMETRY__FILTER", "warn"),
-        ])
+        ];
+        Server::service(&[&settings, more].concat())
     }
 
     /// Starts the bare handlers; what they append is like a deposit in the topic `like`.
