@@ -42,10 +42,9 @@ async fn laws_hold_when_the_service_is_stopped_and_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn laws_hold_when_a_zombie_wakes_up_beside_its_successor() {
     let mut scene = Scene::start(&shared_brokers(), &shared_url()).await;
-    scene.services[0].pause();
-    scene.add_service().await;
+    scene.succeed().await;
     scene.answers(SOME, Outcome::is_final).await;
-    scene.services[0].resume();
+    scene.wake_zombie();
     scene.answers(SOME, Outcome::is_final).await;
     let is_deposed = |answer: &Answer| answer.json().to_string().contains("partition_deposed");
     scene.services[0].eventually("/health/ready", is_deposed).await;

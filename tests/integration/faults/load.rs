@@ -51,11 +51,17 @@ impl Load {
         for account in ACCOUNTS {
             client.settle(&client.keyed(account, Order::Open)).await;
         }
-        let (stop, mut clients) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        let (stop, clients) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        let mut load = Self { client, stop, clients };
+        load.add_clients();
+        load
+    }
+
+    /// More clients, beside those that may wait for a service that is stopped.
+    pub(super) fn add_clients(&mut self) {
         for nth in 0..CLIENTS {
-            clients.spawn(client.clone().work(nth, stop.clone()));
+            self.clients.spawn(self.client.clone().work(nth, self.stop.clone()));
         }
-        Self { client, stop, clients }
     }
 
     pub(super) fn history(&self) -> &History {

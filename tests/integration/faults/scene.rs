@@ -54,11 +54,21 @@ impl Scene {
         scene
     }
 
-    /// One more service on the same topic and the same views; it takes over.
-    pub(super) async fn add_service(&mut self) {
+    /// The last service is stopped, with the calls that it has; another one on the same topic and
+    /// the same views takes over, and has clients of its own.
+    pub(super) async fn succeed(&mut self) {
+        self.services.last().expect("there is one").pause();
         let service = launch(&self.address, &self.redis).await;
-        self.urls.lock().expect("no panic while it is held").push(service.url().to_owned());
+        *self.urls.lock().expect("no panic while it is held") = vec![service.url().to_owned()];
         self.services.push(service);
+        self.load.add_clients();
+    }
+
+    /// The one before the last goes on and does not know that it was deposed; clients use both.
+    pub(super) fn wake_zombie(&self) {
+        let zombie = &self.services[self.services.len() - 2];
+        zombie.resume();
+        self.urls.lock().expect("no panic while it is held").push(zombie.url().to_owned());
     }
 
     /// kill -9, and the same service again.

@@ -79,11 +79,9 @@ async fn happen(
             service.resume();
         }
         Fault::Deposed => {
-            let first = scene.services.len() - 1;
-            scene.services[first].pause();
-            scene.add_service().await;
+            scene.succeed().await;
             tokio::time::sleep(some_time).await;
-            scene.services[first].resume();
+            scene.wake_zombie();
         }
         Fault::BrokerKilled => {
             broker.crash().await;
@@ -96,6 +94,7 @@ async fn happen(
             redis.restart();
         }
         Fault::RedisEmptied => redis.empty().await,
+        // What it holds after it was killed the next time.
         Fault::RedisSaved => redis.save().await,
     }
 }
