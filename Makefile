@@ -1,7 +1,7 @@
 # `make` alone prints the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint doc demo servers bench release-check
+.PHONY: help run test soak soak-servers lint doc demo servers bench release-check
 
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -18,6 +18,10 @@ test: ## all tests and examples, the live ones on a real Kafka and a real Redis
 soak: ## simulated histories from a random seed on, until Ctrl-C
 	RETELL_SOAK_SECONDS=$${RETELL_SOAK_SECONDS:-0} cargo test --all-features --test integration \
 	  -- --nocapture simulation::no_history_breaks_a_law
+
+soak-servers: ## faults on a real Kafka and a real Redis under load, until Ctrl-C
+	RETELL_SOAK_SECONDS=$${RETELL_SOAK_SECONDS:-0} dev/with-servers cargo test --all-features \
+	  --test integration -- --nocapture faults::soak
 
 lint: ## formatting, and clippy with warnings denied
 	cargo fmt --check

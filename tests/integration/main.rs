@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "names that no other test uses need real chance")]
 
 mod conformance;
+mod faults;
 mod properties;
 mod samples;
 mod scenarios;

@@ -6,7 +6,7 @@
 //! checked at every landing (`truth`), at every answer (`judge`) and after every step (`node`).
 
 mod calls;
-mod chance;
+pub(crate) mod chance;
 mod counter;
 mod ending;
 mod faults;

@@ -32,6 +32,16 @@ impl Process {
 
     /// Starts the service on this topic; returns at once.
     pub(crate) async fn start_on(brokers: &str, topic: &str, redis: &str) -> Self {
+        Self::start_with(brokers, topic, redis, &[]).await
+    }
+
+    /// The same with other settings, too.
+    pub(crate) async fn start_with(
+        brokers: &str,
+        topic: &str,
+        redis: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
         let listen = free_address().await;
         let settings = [
             ("RETELL_HTTP__LISTEN", listen.clone()),
@@ -39,7 +49,8 @@ impl Process {
             ("RETELL_LOG__PARTITIONS", "4".to_owned()),
             ("RETELL_VIEWS__URL", redis.to_owned()),
         ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let mut settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        settings.extend(more.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let http = reqwest::Client::builder().no_proxy().build().expect("client");
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("http://{listen}");
@@ -81,6 +92,26 @@ impl Process {
             child.kill().expect("it runs");
             child.wait().expect("it has ended");
         }
+    }
+
+    /// SIGSTOP: it does nothing, and its connections stay.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT: it goes on and does not know that it was stopped.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("it runs");
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(kill.expect("kill runs").success(), "kill -s {name}");
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Waits until it ends by itself.

@@ -42,6 +42,18 @@ impl RedisServer {
         &self.url
     }
 
+    /// Takes everything out of it.
+    pub(crate) async fn empty(&self) {
+        let mut connection = connection(&self.url).await;
+        let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.expect("emptied");
+    }
+
+    /// Writes what it holds to the file that it begins with after the next restart.
+    pub(crate) async fn save(&self) {
+        let mut connection = connection(&self.url).await;
+        let () = redis::cmd("SAVE").query_async(&mut connection).await.expect("saved");
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&self) {
         self.run("kill");
