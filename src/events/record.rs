@@ -159,6 +159,13 @@ impl<'a> Commit<'a> {
 }
 
 impl StoredEvent<'_> {
+    /// The same, without a copy of its texts.
+    pub(crate) fn borrowed(&self) -> StoredEvent<'_> {
+        let Self { id, event_type, schema, data } = self;
+        let (event_type, data) = (Cow::Borrowed(&**event_type), Cow::Borrowed(&**data));
+        StoredEvent { id: *id, event_type, schema: *schema, data }
+    }
+
     /// The same, without the record that it was read from.
     #[must_use]
     pub fn into_owned(self) -> StoredEvent<'static> {

@@ -289,7 +289,6 @@ fn encode(
     refused: Option<&Refusal>,
 ) {
     let metadata = &ticket.metadata;
-    let optional = |text: &'_ Option<String>| text.as_deref().map(str::to_owned).map(Into::into);
     let commit = Commit {
         v: RECORD_VERSION,
         aggregate: aggregate_of(&ticket.target),
@@ -298,12 +297,12 @@ fn encode(
         command_id: ticket.command_id.as_str().into(),
         fingerprint: Some(ticket.order.fingerprint().to_string().into()),
         time: done.time,
-        correlation_id: optional(&metadata.correlation_id),
-        causation_id: optional(&metadata.causation_id),
-        actor: optional(&metadata.actor),
-        traceparent: optional(&metadata.traceparent),
+        correlation_id: metadata.correlation_id.as_deref().map(Into::into),
+        causation_id: metadata.causation_id.as_deref().map(Into::into),
+        actor: metadata.actor.as_deref().map(Into::into),
+        traceparent: metadata.traceparent.as_deref().map(Into::into),
         metadata: metadata.other.clone(),
-        events: done.events.clone(),
+        events: done.events.iter().map(StoredEvent::borrowed).collect(),
         refused: refused.cloned(),
     };
     serde_json::to_writer(buffer, &commit).expect("a commit has string keys only");

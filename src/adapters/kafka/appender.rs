@@ -149,13 +149,14 @@ impl Appender for KafkaAppender {
 
     async fn settled(&mut self, reports: &mut Vec<Report>) {
         loop {
-            self.give_way().await;
-            self.flush();
+            // Before the next batch leaves: who is answered now may send a command for it.
             let had = reports.len();
             if self.settling.take(reports) {
                 self.taken += reports[had..].iter().map(count).sum::<u64>();
                 return;
             }
+            self.give_way().await;
+            self.flush();
             self.settling.reported().await;
         }
     }
