@@ -6,6 +6,7 @@ pub(crate) mod breaking;
 pub(crate) mod command_line;
 pub(crate) mod copies;
 pub(crate) mod forge;
+pub(crate) mod fragile;
 pub(crate) mod kafka;
 pub(crate) mod log;
 pub(crate) mod outage;
