@@ -4,6 +4,7 @@
 //! lane takes the result, reads what came meanwhile, and commits it together with its checkpoint.
 //! So each record of the sequence is folded once, in order, whatever happens on the way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,7 +79,7 @@ pub enum MendError {
 
 /// A sequence on its way back into the view.
 pub(super) struct Mending {
-    projection: std::sync::Arc<dyn AnyProjection>,
+    projection: Arc<dyn AnyProjection>,
     source: Source,
     pub(super) target: Target,
     /// The first record that was held back.
@@ -95,7 +96,7 @@ pub(super) struct Mending {
 /// A sequence that was found by its id.
 struct Found<'v> {
     entry: &'v Entry,
-    live: std::sync::Arc<Live>,
+    live: Arc<Live>,
     partition: Partition,
     target: Target,
     parked: Parked,
@@ -134,7 +135,8 @@ impl Views {
         // Nobody changes the view of an aggregate that is parked.
         let (_, views) = self.0.store.read(space, &[doc_key(target.id())]).await?;
         let view = views.into_iter().next().flatten();
-        let mut mending = Mending::new(entry.projection.clone(), target.clone(), parked, view);
+        let projection = entry.projection.clone();
+        let mut mending = Box::new(Mending::new(projection, target.clone(), parked, view));
         for _ in 0..ROUNDS_MAX {
             let next = live.lanes[partition.0 as usize].borrow().next;
             mending.read_to(&*self.0.log, *partition, next).await?;
@@ -146,7 +148,7 @@ impl Views {
                     let parked = parked.map(|it| it.shown(name, target.as_str()));
                     return Ok(Retried { applied, parked });
                 }
-                Mended::Behind(back) => mending = *back,
+                Mended::Behind(back) => mending = back,
             }
         }
         Err(MendError::Busy)
@@ -211,7 +213,7 @@ impl Found<'_> {
 
 impl Mending {
     fn new(
-        projection: std::sync::Arc<dyn AnyProjection>,
+        projection: Arc<dyn AnyProjection>,
         target: Target,
         parked: &Parked,
         view: Option<Bytes>,

@@ -216,7 +216,8 @@ mod tests {
         let record = br#"{"v":1,"aggregate":{"type":"account","id":"ann"},"first_version":4,
             "command":"C","command_id":"c","time":"2026-11-22T10:00:00.000Z","events":[
             {"id":"019b7715-e400-7000-8000-000000000001","type":"A","schema":"1","data":{"a":1}},
-            {"id":"019b7715-e400-7000-8000-000000000002","type":"B","schema":"1","data":{"b":2}}]}"#;
+            {"id":"019b7715-e400-7000-8000-000000000002","type":"B","schema":"1","data":{"b":2}}
+            ]}"#;
         let shown = ParkedEvent::of(record, Some(Version(5)));
         assert_eq!((shown.event_type.as_deref(), shown.data.as_str()), (Some("B"), r#"{"b":2}"#));
         for version in [None, Some(Version(3)), Some(Version(6))] {

@@ -21,7 +21,7 @@ const BEHIND_MAX: u64 = 2_000;
 /// What is to become of a sequence.
 pub(in super::super) enum Mend {
     /// Its view is the one that was folded.
-    Retry { mending: Mending, reply: Reply<Mended> },
+    Retry { mending: Box<Mending>, reply: Reply<Mended> },
     /// It is given up.
     Discard { target: Target, began: Position, reply: Reply<Parked> },
 }
@@ -53,19 +53,22 @@ impl Lane {
         Ok(())
     }
 
-    async fn retry(&mut self, mut mending: Mending) -> Result<Result<Mended, MendError>, Halt> {
+    async fn retry(
+        &mut self,
+        mut mending: Box<Mending>,
+    ) -> Result<Result<Mended, MendError>, Halt> {
         if let Err(error) = self.held(&mending.target, mending.began) {
             return Ok(Err(error));
         }
         let next = self.tracker.next();
         if next.0.saturating_sub(mending.next().0) > BEHIND_MAX {
-            return Ok(Ok(Mended::Behind(Box::new(mending))));
+            return Ok(Ok(Mended::Behind(mending)));
         }
         let log = self.parts.log.clone();
         if let Err(error) = mending.read_to(&*log, self.parts.space.partition, next).await {
             return Ok(Err(error.into()));
         }
-        let Mending { target, began, view, applied, left, .. } = mending;
+        let Mending { target, began, view, applied, left, .. } = *mending;
         if let (0, Some(left)) = (applied, &left) {
             let error = left.error.clone();
             return Ok(Err(MendError::StillParked { position: began, error }));

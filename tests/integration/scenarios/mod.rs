@@ -21,6 +21,7 @@ mod kafka_producer;
 mod kafka_strangers;
 mod kafka_topic;
 mod live;
+mod live_healing;
 mod live_states;
 mod live_strangers;
 mod parked;
