@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::stage::{ALL_BUT_ACCOUNTS, ALL_PROJECTIONS, PARTITIONS, Stage};
 use crate::steps;
 
-const ACCOUNTS: u64 = 20_000;
+const ACCOUNTS: u64 = 50_000;
 
 #[derive(Deserialize)]
 struct Projections {
@@ -50,7 +50,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
         floor_per_second: vec![floor],
         service_per_second: vec![rate],
         ratio: rate / floor,
-        goal: None,
+        goal: Some(0.25),
         cpu_micros: vec![cpu],
     });
     service.stop()

@@ -158,7 +158,7 @@ async fn singles(stage: &Stage, servers: &Servers, measured: &mut Measured) -> a
         let refused = Request { status: 422, write };
         let sample = load::measure(stage, &servers.paused, connections, refused).await?;
         measured.singles.push(SingleRow { name: "refused commands", connections, sample });
-        let step = ReadYourWrite { accounts: ACCOUNTS };
+        let step = ReadYourWrite { accounts: ACCOUNTS, only_read: false };
         let sample = load::measure(stage, &servers.projected, connections, step).await?;
         let name = "a command, then its view as of its position";
         measured.singles.push(SingleRow { name, connections, sample });

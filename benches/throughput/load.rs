@@ -1,15 +1,19 @@
-//! The load: each connection takes its step again as soon as the last one is answered.
+//! The load: each connection takes its step again as soon as the last one is answered, or when it
+//! is due: then what is late is measured from when it was due.
 //!
 //! All connections are tasks of one thread, so what they share needs no lock.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::client::Connection;
@@ -53,6 +57,15 @@ struct Shared<S> {
     stopped: Cell<bool>,
     failed: Cell<u64>,
     latencies: RefCell<Histogram<u64>>,
+    pace: Option<Pace>,
+}
+
+/// Steps that are due one after the other, whether those before them are answered or not.
+struct Pace {
+    began: Instant,
+    interval: Duration,
+    /// One permit for each step that is due.
+    due: Arc<Semaphore>,
 }
 
 /// Measures a step for a while.
@@ -62,7 +75,29 @@ pub(crate) async fn measure(
     connections: usize,
     step: impl Step + 'static,
 ) -> anyhow::Result<Sample> {
-    let shared = Rc::new(Shared::new(step, u64::MAX)?);
+    measure_shared(stage, server, connections, Shared::new(step, u64::MAX)?).await
+}
+
+/// The same with so many steps a second, as long as the connections are enough.
+pub(crate) async fn measure_paced(
+    stage: &Stage,
+    server: &Server,
+    connections: usize,
+    per_second: u32,
+    step: impl Step + 'static,
+) -> anyhow::Result<Sample> {
+    let pace = Some(Pace::start(Duration::from_secs(1) / per_second));
+    let shared = Shared { pace, ..Shared::new(step, u64::MAX)? };
+    measure_shared(stage, server, connections, shared).await
+}
+
+async fn measure_shared<S: Step + 'static>(
+    stage: &Stage,
+    server: &Server,
+    connections: usize,
+    shared: Shared<S>,
+) -> anyhow::Result<Sample> {
+    let shared = Rc::new(shared);
     let local = LocalSet::new();
     let driving = async {
         let mut tasks = start(&shared, server.address, connections).await?;
@@ -131,14 +166,41 @@ async fn go_on<S: Step>(
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let began = Instant::now();
-        let right = shared.step.take(&mut connection, number, random >> 32).await;
-        let right = right.context("a connection broke")?;
+        let began = match &shared.pace {
+            Some(pace) => pace.due(number).await?,
+            None => Instant::now(),
+        };
+        let taken = shared.step.take(&mut connection, number, random >> 32).await;
+        let taken = taken.context("a connection broke")?;
         if shared.recording.get() || shared.number_max != u64::MAX {
-            shared.note(right, began.elapsed());
+            shared.note(taken.right, taken.since.unwrap_or(began).elapsed());
         }
     }
     Ok(())
+}
+
+impl Pace {
+    /// A thread of its own tells what is due: a runtime's timers know milliseconds only.
+    fn start(interval: Duration) -> Self {
+        let (began, due) = (Instant::now(), Arc::new(Semaphore::new(0)));
+        let wanted = Arc::downgrade(&due);
+        thread::spawn(move || {
+            for number in 1.. {
+                thread::sleep((began + interval * number).saturating_duration_since(Instant::now()));
+                match wanted.upgrade() {
+                    Some(due) => due.add_permits(1),
+                    None => return,
+                }
+            }
+        });
+        Self { began, interval, due }
+    }
+
+    /// Waits until the step with this number, from 0, may be taken; returns when it was due.
+    async fn due(&self, number: u64) -> anyhow::Result<Instant> {
+        self.due.acquire().await?.forget();
+        Ok(self.began + self.interval * u32::try_from(number + 1)?)
+    }
 }
 
 impl<S> Shared<S> {
@@ -151,6 +213,7 @@ impl<S> Shared<S> {
             stopped: Cell::new(false),
             failed: Cell::new(0),
             latencies: RefCell::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
+            pace: None,
         })
     }
 

@@ -49,7 +49,7 @@ struct Args {
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
     connections: Vec<usize>,
     /// Records of the replay and of catching up
-    #[arg(long, default_value = "200000")]
+    #[arg(long, default_value = "1000000")]
     records: u64,
     /// Records of the large log
     #[arg(long, default_value = "5000000")]

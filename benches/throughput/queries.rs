@@ -5,12 +5,13 @@ use redis::AsyncCommands;
 
 use crate::client::Connection;
 use crate::load;
-use crate::measured::{LoadRow, Measured};
+use crate::measured::{Fact, LoadRow, Measured, middle};
 use crate::server::Server;
 use crate::stage::{ALL_BUT_ACCOUNTS, PARTITIONS, Stage};
-use crate::steps::{self, Request};
+use crate::steps::{self, ReadYourWrite, Request};
 
 const ACCOUNTS: u64 = 1_000;
+const COMMANDS_PER_SECOND: u32 = 1_000;
 
 pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::Result<()> {
     let topic = stage.topic("queries");
@@ -35,11 +36,37 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
             turns.push(load::measure(stage, &service, connections, step()).await?);
             floors.push(load::measure(stage, &floor, connections, floor_step()).await?);
         }
-        let goal = (connections == 64).then_some(0.85);
+        let goal = (connections == 64).then_some(1.0);
         measured.loads.push(LoadRow::new("views by key", connections, floors, turns, goal));
     }
+    read_ones_writes(stage, &service, measured).await?;
     service.stop()?;
     floor.stop()
+}
+
+/// How long after its answer a command is in its view, while commands come at a steady rate.
+async fn read_ones_writes(
+    stage: &Stage,
+    service: &Server,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    eprintln!("queries: reading one's writes");
+    let mut samples = Vec::new();
+    for _ in 0..stage.rounds {
+        let step = ReadYourWrite { accounts: ACCOUNTS, only_read: true };
+        samples.push(load::measure_paced(stage, service, 64, COMMANDS_PER_SECOND, step).await?);
+    }
+    let millis = |figure: fn(&load::Sample) -> u64| {
+        middle(&samples, |sample| figure(sample) as f64 / 1_000.0)
+    };
+    let (p50, p99) = (millis(|it| it.p50_micros), millis(|it| it.p99_micros));
+    let failed: u64 = samples.iter().map(|sample| sample.failed).sum();
+    measured.facts.push(Fact {
+        what: format!("from a command's answer to its view, {COMMANDS_PER_SECOND} commands/s"),
+        figure: format!("p50 {p50:.2} ms, p99 {p99:.2} ms, {failed} failed"),
+        goal: "p50 2 ms, p99 20 ms".to_owned(),
+    });
+    Ok(())
 }
 
 /// Puts the views under keys that the bare handler can ask for.

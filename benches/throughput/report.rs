@@ -175,7 +175,7 @@ fn facts(page: &mut String, facts: &[Fact]) {
     if facts.is_empty() {
         return;
     }
-    page.push_str("## What does not grow\n\n| what | figure | goal |\n|---|---|---|\n");
+    page.push_str("## What has a bound\n\n| what | figure | goal |\n|---|---|---|\n");
     for Fact { what, figure, goal } in facts {
         let _ = writeln!(page, "| {what} | {figure} | {goal} |");
     }

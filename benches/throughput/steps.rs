@@ -1,14 +1,27 @@
 //! What a connection of the client does again and again.
 
 use std::io;
+use std::time::Instant;
 
 use crate::client::Connection;
 
 /// Something that a client does and waits for.
 pub(crate) trait Step {
     /// Does it once. `number` counts the steps of all connections, `random` is new each time.
-    async fn take(&self, connection: &mut Connection, number: u64, random: u64)
-    -> io::Result<bool>;
+    async fn take(
+        &self,
+        connection: &mut Connection,
+        number: u64,
+        random: u64,
+    ) -> io::Result<Taken>;
+}
+
+/// What became of a step.
+pub(crate) struct Taken {
+    /// Whether it was answered as it should be.
+    pub(crate) right: bool,
+    /// Since when it is measured, if not from its beginning.
+    pub(crate) since: Option<Instant>,
 }
 
 /// A request that is answered with this status.
@@ -21,6 +34,8 @@ pub(crate) struct Request<F> {
 /// A command, and a query as of its position.
 pub(crate) struct ReadYourWrite {
     pub(crate) accounts: u64,
+    /// Whether only the query is measured: from the command's answer on.
+    pub(crate) only_read: bool,
 }
 
 impl<F: Fn(u64, u64) -> Vec<u8>> Step for Request<F> {
@@ -29,19 +44,23 @@ impl<F: Fn(u64, u64) -> Vec<u8>> Step for Request<F> {
         connection: &mut Connection,
         number: u64,
         random: u64,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Taken> {
         let answer = connection.exchange(&(self.write)(number, random)).await?;
-        Ok(self.status == answer.status)
+        Ok(Taken { right: self.status == answer.status, since: None })
     }
 }
 
 impl Step for ReadYourWrite {
-    async fn take(&self, connection: &mut Connection, _: u64, random: u64) -> io::Result<bool> {
+    async fn take(&self, connection: &mut Connection, _: u64, random: u64) -> io::Result<Taken> {
         let account = random % self.accounts;
         let done = connection.exchange(&deposit(account)).await?;
-        let Some(position) = done.header("retell-position") else { return Ok(false) };
+        let since = self.only_read.then(Instant::now);
+        let Some(position) = done.header("retell-position") else {
+            return Ok(Taken { right: false, since });
+        };
         let query = view(account, std::str::from_utf8(position).unwrap_or_default());
-        Ok(connection.exchange(&query).await?.status == 200)
+        let right = connection.exchange(&query).await?.status == 200;
+        Ok(Taken { right, since })
     }
 }
 
@@ -82,6 +101,10 @@ pub(crate) fn view(account: u64, position: &str) -> Vec<u8> {
 
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes()
+}
+
+pub(crate) fn delete(path: &str) -> Vec<u8> {
+    format!("DELETE {path} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes()
 }
 
 pub(crate) fn post(path: &str, json: &str) -> Vec<u8> {

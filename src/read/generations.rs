@@ -12,6 +12,7 @@ use crate::log::Partitions;
 use crate::ports::{Dropped, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
+use super::kept::Kept;
 use super::lane::{Lane, LaneHandle, LaneParts, Mend, Progress};
 use super::status::LaneState;
 
@@ -24,6 +25,8 @@ pub(super) struct Generation {
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
     /// Where each lane takes what mends a sequence; none where they do not run.
     pub(super) mends: Vec<mpsc::Sender<Mend>>,
+    /// What each lane keeps for queries; none where they do not run.
+    pub(super) kept: Vec<Arc<Kept>>,
     stop: Shutdown,
     /// Dropping it ends the lanes.
     tasks: JoinSet<()>,
@@ -38,6 +41,7 @@ pub(super) struct Live {
     pub(super) floor: BTreeMap<Partition, Offset>,
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
     pub(super) mends: Vec<mpsc::Sender<Mend>>,
+    pub(super) kept: Vec<Arc<Kept>>,
     pub(super) spaces: Vec<Space>,
 }
 
@@ -52,12 +56,15 @@ impl Generation {
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let start = |partition: Partition| {
             let until = build_until.map(|ends| ends[partition.0 as usize]);
-            let (lane, LaneHandle { progress, mends }) = Lane::new(parts(partition), until);
+            let (lane, handle) = Lane::new(parts(partition), until);
             tasks.spawn(lane.run(stop.clone()));
-            (progress, mends)
+            handle
         };
-        let (lanes, mends) = partitions.iter().map(start).unzip();
-        Self { id, lanes, mends, stop, tasks, _idle: Vec::new() }
+        let handles: Vec<LaneHandle> = partitions.iter().map(start).collect();
+        let lanes = handles.iter().map(|handle| handle.progress.clone()).collect();
+        let mends = handles.iter().map(|handle| handle.mends.clone()).collect();
+        let kept = handles.into_iter().map(|handle| handle.kept).collect();
+        Self { id, lanes, mends, kept, stop, tasks, _idle: Vec::new() }
     }
 
     /// A generation that is served, but not folded, by this node.
@@ -67,7 +74,7 @@ impl Generation {
             partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
         let lanes = idle.iter().map(watch::Sender::subscribe).collect();
         let (stop, tasks) = (Shutdown::default(), JoinSet::new());
-        Self { id, lanes, mends: Vec::new(), stop, tasks, _idle: idle }
+        Self { id, lanes, mends: Vec::new(), kept: Vec::new(), stop, tasks, _idle: idle }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {

@@ -11,6 +11,7 @@ mod ends;
 mod feed;
 mod generations;
 mod inlet;
+mod kept;
 mod lane;
 mod mending;
 mod pace;

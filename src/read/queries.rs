@@ -202,12 +202,12 @@ impl Views {
                 return Ok(Look::NotYet(position.partition));
             }
         }
-        let doc = [doc_key(key.as_str())];
+        let doc = doc_key(key.as_str());
         let Some(partition) = home else {
             return self.look_everywhere(entry, live, &doc, after).await;
         };
-        // Nearly every query: one read, nothing to gather.
-        let (checkpoint, value) = self.read(live, partition, &doc).await?;
+        // Nearly every query: one read at most, nothing to gather.
+        let (checkpoint, value) = self.view(live, partition, &doc, after).await?;
         Ok(match position(checkpoint, after, live, partition) {
             Some(position) => Look::Answer(whole(entry, value, position.into())),
             None => Look::NotYet(partition),
@@ -218,11 +218,11 @@ impl Views {
         &self,
         entry: &Entry,
         live: &Live,
-        doc: &[String],
+        doc: &str,
         after: &Positions,
     ) -> Result<Look, QueryError> {
         let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
-        let reads = homes.iter().map(|&partition| self.read(live, partition, doc));
+        let reads = homes.iter().map(|&partition| self.view(live, partition, doc, after));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
             let Some(position) = position(checkpoint, after, live, partition) else {
@@ -232,6 +232,27 @@ impl Views {
             parts.extend(value);
         }
         Ok(Look::Answer(whole(entry, parts, positions)))
+    }
+
+    /// The view or the part under a key: one that is kept, if it has come far enough.
+    async fn view(
+        &self,
+        live: &Live,
+        partition: Partition,
+        doc: &str,
+        after: &Positions,
+    ) -> Result<(Option<Checkpoint>, Option<Bytes>), QueryError> {
+        let kept = live.kept.get(partition.0 as usize);
+        if let Some((checkpoint, view)) = kept.and_then(|kept| kept.get(doc))
+            && position(Some(checkpoint), after, live, partition).is_some()
+        {
+            return Ok((Some(checkpoint), Some(view)));
+        }
+        let (checkpoint, view) = self.read(live, partition, &[doc.to_owned()]).await?;
+        if let (Some(kept), Some(checkpoint), Some(view)) = (kept, &checkpoint, &view) {
+            kept.read(checkpoint, doc, view);
+        }
+        Ok((checkpoint, view))
     }
 
     async fn read(

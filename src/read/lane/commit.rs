@@ -1,5 +1,7 @@
 //! From changed views in memory to the space: views and checkpoint together.
 
+use tokio::time::Instant;
+
 use crate::ports::{Change, Commit, SpaceState};
 
 use super::super::parked::PARKED_MAP;
@@ -63,8 +65,12 @@ impl Lane {
         changes: &[Change],
     ) -> Result<(), Halt> {
         let LaneParts { store, space, .. } = &self.parts;
+        let sent_at = Instant::now();
         match store.commit(space, &self.state, &new, changes).await? {
             Commit::Committed => {
+                if let (SpaceState::At(checkpoint), None) = (&new, self.build_until) {
+                    self.kept.committed(*checkpoint, changes, sent_at);
+                }
                 self.state = new;
                 Ok(())
             }

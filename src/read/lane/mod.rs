@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::config::ReadConfig;
 use crate::contract::{Offset, Source, Time};
@@ -27,6 +27,7 @@ use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
 use super::feed::Feed;
+use super::kept::Kept;
 use super::parked::{PARKED_MAP, ParkedMap};
 use super::status::LaneState;
 use super::steps::{PoisonMap, Stop, said};
@@ -92,6 +93,8 @@ pub(super) struct Lane {
     /// What was folded.
     tracker: Tracker,
     workspace: Workspace,
+    /// What queries need not ask the store for.
+    kept: Arc<Kept>,
     parked: ParkedMap,
     /// The aggregates of which `parked` says more, or no longer something, than is committed.
     regrown: BTreeSet<String>,
@@ -106,6 +109,7 @@ pub(super) struct Lane {
 pub(super) struct LaneHandle {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) mends: mpsc::Sender<Mend>,
+    pub(super) kept: Arc<Kept>,
 }
 
 /// Why a lane stops folding for now.
@@ -130,6 +134,7 @@ impl Lane {
         let (progress, receiver) = watch::channel(Progress::default());
         let (mending, mends) = mpsc::channel(MENDS_LEN_MAX);
         let sources = parts.projection.sources().iter().copied().collect();
+        let kept = Arc::new(Kept::new(parts.config.kept_bytes_max));
         let lane = Self {
             parts,
             sources,
@@ -137,13 +142,14 @@ impl Lane {
             state: SpaceState::Empty,
             tracker: Tracker::default(),
             workspace: Workspace::default(),
+            kept: kept.clone(),
             parked: ParkedMap::new(),
             regrown: BTreeSet::new(),
             poison: PoisonMap::new(),
             mends,
             progress,
         };
-        (lane, LaneHandle { progress: receiver, mends: mending })
+        (lane, LaneHandle { progress: receiver, mends: mending, kept })
     }
 
     /// Runs until it is stopped, or its space is lost.
@@ -162,6 +168,7 @@ impl Lane {
                 Ok(halt) => halt,
                 Err(panic) => Halt::Retry(format!("the projection panicked: {}", said(&*panic))),
             };
+            self.kept.close();
             let space = &self.parts.space;
             match halt {
                 Halt::Reopen => {}
@@ -217,6 +224,7 @@ impl Lane {
     /// Finds out where the space stands, and whether that is of this log.
     async fn open(&mut self) -> Result<(), Halt> {
         let LaneParts { store, space, origin, .. } = &self.parts;
+        let asked_at = Instant::now();
         let (state, parked) = store.read_map(space, PARKED_MAP).await?;
         let checkpoint = state.checkpoint().copied();
         let known = match &checkpoint {
@@ -230,6 +238,9 @@ impl Lane {
                 self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
                 self.state = state;
                 self.parked = read_parked(&parked)?;
+                if self.build_until.is_none() {
+                    self.kept.committed(checkpoint, &[], asked_at);
+                }
             }
             None if self.build_until.is_none() => return Err(Halt::Lost),
             None => {
@@ -248,8 +259,13 @@ impl Lane {
 
     /// Looks whether the space is still what this lane made it.
     async fn check_space(&self) -> Result<(), Halt> {
+        let asked_at = Instant::now();
         let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
-        if self.is_own(&state) { Ok(()) } else { Err(self.moved(&state)) }
+        if !self.is_own(&state) {
+            return Err(self.moved(&state));
+        }
+        self.kept.sure(asked_at);
+        Ok(())
     }
 
     /// Whether the space is where this lane left it.
@@ -321,6 +337,13 @@ impl Lane {
         if concerns_supervisor {
             self.parts.changed.notify_waiters();
         }
+    }
+}
+
+impl Drop for Lane {
+    /// Nobody tells any more what is committed.
+    fn drop(&mut self) {
+        self.kept.close();
     }
 }
 

@@ -237,6 +237,7 @@ impl Supervisor {
             floor: pointer.floor.clone(),
             lanes: live.lanes.clone(),
             mends: live.mends.clone(),
+            kept: live.kept.clone(),
             spaces: self.spaces(live.id),
         })));
     }

@@ -71,6 +71,7 @@ impl Cluster {
         let mut read = DEFAULTS.read.clone();
         read.chunk_records_max = 1 + chance.index(20);
         read.cached_views_max = 1 + chance.index(6);
+        read.kept_bytes_max = [0, 1_000, 100_000][chance.index(3)];
         let mut replay = DEFAULTS.replay.clone();
         replay.memory_bytes_max = 1 + chance.index(8_000);
         replay.keep_previous = Duration::from_millis(200) + chance.millis(2_000);
