@@ -68,10 +68,8 @@ pub(super) struct Aggregates {
 
 /// Why a command on an aggregate cannot be decided now.
 pub(super) enum NoState {
-    /// It is not in memory; the state space may have it.
+    /// It is not in memory: the state space may have it, or it is new and there is no room.
     Missing,
-    /// There is no room for it.
-    CacheFull,
     /// Its history cannot be read.
     Unreadable(String),
 }
@@ -136,14 +134,8 @@ impl Aggregates {
     /// What the next command is decided on.
     pub(super) fn tip(&mut self, target: &Target) -> Result<Snapshot, NoState> {
         let Some(entry) = self.entries.get_mut(target) else {
-            if !self.complete {
-                return Err(NoState::Missing);
-            }
-            return if self.make_room() {
-                Ok(Snapshot::default())
-            } else {
-                Err(NoState::CacheFull)
-            };
+            let is_new = self.complete && self.make_room();
+            return if is_new { Ok(Snapshot::default()) } else { Err(NoState::Missing) };
         };
         entry.used = true;
         match &entry.unreadable {
@@ -307,7 +299,12 @@ impl Aggregates {
         self.entries.entry(target.clone()).or_default()
     }
 
-    /// Forgets one aggregate, if one may be.
+    /// Lets the hand of the clock go round until there is room; false when nothing may be forgotten.
+    pub(super) fn sweep(&mut self) -> bool {
+        (0..=2 * self.ring.len() / PASSED_MAX).any(|_| self.make_room())
+    }
+
+    /// Forgets one aggregate, if one may be found soon.
     pub(super) fn evict(&mut self) -> bool {
         if self.dirty >= self.entries.len() && self.checks_eviction {
             return false;

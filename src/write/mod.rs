@@ -35,13 +35,14 @@ mod ticket;
 mod unconfirmed;
 mod under_way;
 mod unsaved;
+mod waiting;
 mod waypoints;
 mod writer;
 
 pub use done::{Done, DoneEvent};
 pub use event_store::{LogContext, LogEventStore};
 pub use expected::Expected;
-pub use failure::{AnyError, CommandError, Failure};
+pub use failure::{AnyError, CommandError, DecidedOn, Failure};
 pub use handle::{Commands, FullPartitions, SendOptions, WriteParts};
 pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};
 pub use order::{BadCommand, Order};

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::outcomes::IdHash;
 use super::reign::{End, Reign};
 use super::search::{Found, Search, Wanted};
-use super::ticket::Ticket;
+use super::ticket::{Ticket, Wait};
 use super::writer::Writer;
 
 /// How long after it was made a generated id is looked for.
@@ -79,7 +79,7 @@ impl Writer {
             ticket.fail(Failure::QueueFull { partition: self.partition.0 });
             return None;
         }
-        ticket.custody.put_off();
+        ticket.custody.put_off(Wait::Search);
         reign.searches.queue.push_back((ticket, search));
         self.search(reign);
         None
@@ -92,7 +92,7 @@ impl Writer {
             return;
         }
         let slots = reign.slots.values_mut().map(|(ticket, _)| ticket);
-        let waiting = reign.waiting.get_mut(&again.target).into_iter().flatten();
+        let waiting = reign.waiting.tickets_mut(&again.target);
         let in_flight = self.in_flight.tickets_mut().chain(self.unconfirmed.tickets_mut());
         let original = in_flight
             .chain(slots)
@@ -150,7 +150,8 @@ impl Writer {
     /// is told that there is none, once that is proved.
     fn new_or_nothing(&mut self, reign: &Reign, ticket: Ticket) -> Option<Ticket> {
         if ticket.recall {
-            self.unconfirmed.push(ticket, Err(Failure::NoOutcome.into()), reign.next_send);
+            let answer = Err(Failure::NoOutcome.into());
+            self.unconfirmed.push(ticket, answer, reign.next_send, false);
             return None;
         }
         if self.can_keep_outcome(&ticket) {

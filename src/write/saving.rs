@@ -88,7 +88,7 @@ impl Writer {
     }
 
     /// Begins a commit, if there is anything to be stored. Says whether there is.
-    fn save(&mut self) -> bool {
+    pub(super) fn save(&mut self) -> bool {
         let Some(cut) = self.saving.cut.take().or_else(|| self.cut().map(Arc::new)) else {
             return false;
         };

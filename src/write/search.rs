@@ -10,7 +10,7 @@ use crate::log::{Mark, Tracker};
 use crate::ports::{EventLog, LogError, LogReader, LogRecord};
 
 use super::done::Done;
-use super::failure::{CommandError, Failure};
+use super::failure::{CommandError, DecidedOn, Failure};
 use super::recovery::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX};
 use super::ticket::{Answer, Ticket};
 
@@ -105,13 +105,15 @@ impl Found {
             return Err(Failure::KeyReused.into());
         }
         let version = commit.last_version();
+        let position = Position { partition, offset: self.offset };
         if let Some(refusal) = commit.refused {
-            return Err(CommandError::RefusedBefore { refusal });
+            let on = DecidedOn { version, position };
+            return Err(CommandError::RefusedBefore { refusal, on });
         }
         Ok(Done {
             target: ticket.target.clone(),
             version,
-            position: Position { partition, offset: self.offset },
+            position,
             command_id: ticket.command_id.clone(),
             time: commit.time,
             events: commit.events.into_iter().map(StoredEvent::into_owned).collect(),

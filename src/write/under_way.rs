@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Failure;
 use super::outcomes::IdHash;
-use super::ticket::Ticket;
+use super::ticket::{Ticket, Wait};
 
 /// All ids under way.
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl UnderWay {
                 None
             }
             Entry::Occupied(mut first) => {
-                ticket.custody.put_off();
+                ticket.custody.put_off(Wait::First);
                 first.get_mut().push(ticket);
                 self.waiting += 1;
                 None

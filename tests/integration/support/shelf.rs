@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,16 +20,23 @@ pub(crate) struct Shelf {
     views: MemoryViews,
     down: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
+    /// How long a read of values takes, in milliseconds.
+    slowness: Arc<AtomicU64>,
 }
 
 impl Shelf {
     pub(crate) fn new() -> Self {
         let views = MemoryViews::new(Arc::new(SystemClock));
-        Self { views, down: Arc::default(), reads: Arc::default() }
+        Self { views, down: Arc::default(), reads: Arc::default(), slowness: Arc::default() }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Lets each read of values take so long.
+    pub(crate) fn slow_down(&self, millis: u64) {
+        self.slowness.store(millis, Ordering::SeqCst);
     }
 
     /// Reads of values so far.
@@ -79,6 +87,8 @@ impl ViewStore for Shelf {
         keys: &[String],
     ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
         self.reads.fetch_add(u64::from(!keys.is_empty()), Ordering::SeqCst);
+        let slowness = Duration::from_millis(self.slowness.load(Ordering::SeqCst));
+        tokio::time::sleep(slowness).await;
         self.answers()?.read(space, keys).await
     }
 
