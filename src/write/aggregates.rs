@@ -220,8 +220,18 @@ impl Aggregates {
     pub(super) fn hold_back(&mut self, target: &Target, why: String) -> bool {
         let entry = self.entry(target);
         let is_new = entry.unreadable.replace(why.into()).is_none();
-        let is_dirty = std::mem::replace(&mut entry.dirty, true);
         self.unreadable += usize::from(is_new);
+        self.note_unsaved(target)
+    }
+
+    /// Whether something of the aggregate is in flight or being decided.
+    pub(super) fn is_busy(&self, target: &Target) -> bool {
+        self.entries.get(target).is_some_and(|entry| entry.tip.is_some() || entry.deciding)
+    }
+
+    /// Notes that the state space lacks an aggregate. Says whether it has to be told.
+    pub(super) fn note_unsaved(&mut self, target: &Target) -> bool {
+        let is_dirty = std::mem::replace(&mut self.entry(target).dirty, true);
         self.dirty += usize::from(!is_dirty);
         !is_dirty
     }
@@ -299,7 +309,7 @@ impl Aggregates {
         self.entries.entry(target.clone()).or_default()
     }
 
-    /// Lets the hand of the clock go round until there is room; false when nothing may be forgotten.
+    /// Lets the hand of the clock go round until there is room; false when nothing may go.
     pub(super) fn sweep(&mut self) -> bool {
         (0..=2 * self.ring.len() / PASSED_MAX).any(|_| self.make_room())
     }

@@ -281,7 +281,10 @@ impl Writer {
         // Without a commit of its own, an aggregate's state is that of the whole prefix.
         let folded = Offset(self.tracker.next().0.saturating_sub(1));
         let offset = base.offset.unwrap_or(folded);
-        DecidedOn { version: base.version, position: Position { partition: self.partition, offset } }
+        DecidedOn {
+            version: base.version,
+            position: Position { partition: self.partition, offset },
+        }
     }
 }
 

@@ -210,6 +210,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         | Failure::NoOwner { .. }
         | Failure::LogUnavailable(_)
         | Failure::InFlight
+        | Failure::SearchTimeout
         | Failure::DecideTimeout(_)
         | Failure::ShuttingDown
         | Failure::OutcomeUnknown => AggregateError::DatabaseConnectionError(Box::new(failure)),

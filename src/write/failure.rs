@@ -58,7 +58,7 @@ pub enum Failure {
     #[error(transparent)]
     BadCommand(#[from] BadCommand),
     /// The aggregate has another version than was expected. Read it, and decide again.
-    #[error("{expected} was expected, the aggregate has version {}", .current.version)]
+    #[error("{expected} was expected, the aggregate has version {}", current.version)]
     VersionDiffers {
         /// What the sender has seen.
         expected: Expected,
@@ -71,8 +71,8 @@ pub enum Failure {
     /// The command with this id is still under way. Ask again later, with the same id.
     #[error("the command with this Idempotency-Key is still under way")]
     InFlight,
-    /// The log was not read in time to know whether a command with this id has an outcome. Ask again
-    /// later, with the same id.
+    /// The log was not read in time to know whether a command with this id has an outcome. Ask
+    /// again later, with the same id.
     #[error("the outcome of this command was not found in time; reading the log goes on slowly")]
     SearchTimeout,
     /// No command with this id has an outcome here. It may still come.

@@ -147,7 +147,7 @@ impl Writer {
 
     /// Whether a state of the space may be this writer's: not before what it held when the read
     /// began, and nothing that this writer has not folded.
-    fn is_own(&self, floor: &SpaceState, state: &SpaceState) -> bool {
+    pub(super) fn is_own(&self, floor: &SpaceState, state: &SpaceState) -> bool {
         if state == floor || !self.shared.checks.own_checkpoint {
             return true;
         }

@@ -241,6 +241,7 @@ impl Writer {
             return Err(End::Term("an append was not settled in time".to_owned()));
         }
         self.save_due();
+        self.seal();
         self.publish_numbers();
         let idle = reign.last_active.elapsed() >= idle_interval;
         if idle && reign.query.is_none() && self.in_flight.is_empty() {

@@ -26,6 +26,13 @@ pub(super) struct First {
     ended: Arc<Mutex<Vec<IdHash>>>,
 }
 
+impl First {
+    /// The id's.
+    pub(super) const fn hash(&self) -> IdHash {
+        self.hash
+    }
+}
+
 impl Drop for First {
     fn drop(&mut self) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(self.hash);

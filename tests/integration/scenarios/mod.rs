@@ -24,5 +24,7 @@ mod live_states;
 mod live_strangers;
 mod process;
 mod read_loop;
+mod room;
+mod sealed_keys;
 mod states;
 mod write_loop;

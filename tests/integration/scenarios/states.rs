@@ -9,13 +9,12 @@ use futures_util::future::join_all;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryLog;
 use retell::commands::{Account, AccountCommand};
-use retell::ports::EventLog;
 use retell::write::{CommandError, Done, Failure, Ownership, SendOptions, WriterStatus};
-use retell::{Aggregate, Partition, Version};
+use retell::{Aggregate, Version};
 
 use crate::support::shelf::Shelf;
-use crate::support::stock::{BROKEN_SCHEMA, Stock, StockCommand};
-use crate::support::writers::{PATIENCE, Writers, kind, partitions, write_config};
+use crate::support::stock::{BROKEN_SCHEMA, Stock, StockCommand, UNSTORABLE_SCHEMA};
+use crate::support::writers::{Writers, kind, partitions, write_config};
 
 const DEPOSIT: AccountCommand = AccountCommand::DepositMoney { amount: 5 };
 
@@ -45,14 +44,7 @@ fn status(writers: &Writers) -> WriterStatus {
 
 /// Waits until a writer is as wanted.
 async fn until(writers: &Writers, what: &str, wanted: impl Fn(&WriterStatus) -> bool) {
-    let waiting = async {
-        while !wanted(&status(writers)) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-        panic!("never {what}: {:?}", status(writers));
-    }
+    writers.until(what, wanted).await;
 }
 
 async fn until_stored(writers: &Writers) {
@@ -113,56 +105,6 @@ async fn what_is_forgotten_is_found_again() {
     let status = status(&writers);
     assert!(status.aggregates <= 4, "{status:?}");
     assert_eq!(status.ownership.to_string(), "owner in term 1", "nothing had to be read again");
-    writers.stop().await;
-}
-
-/// L8: not until states are stored anyway, but as soon as they can be.
-#[tokio::test(start_paused = true)]
-async fn who_finds_no_room_waits_until_states_are_stored() {
-    let (log, shelf, ids) = (log(), Shelf::new(), ids(40));
-    let mut config = write_config();
-    config.cached_aggregates_max = 4;
-    config.commit_interval = Duration::from_secs(60);
-    let (log, store) = (Arc::new(log), Arc::new(shelf.clone()));
-    let writers = Writers::start_on(log, store, "a", config, |ids| vec![kind::<Account>(ids)]);
-    let writers = writers.owner().await;
-    let began = tokio::time::Instant::now();
-    let opened = join_all(ids.iter().map(|id| writers.open(id))).await;
-    assert!(opened.iter().all(|done| done.version == Version(1)));
-    let deposited = join_all(ids.iter().map(|id| writers.deposit(id, 5))).await;
-    assert!(deposited.iter().all(Result::is_ok), "{deposited:?}");
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    shelf.set_down(true);
-    let turned_away = join_all(ids.iter().map(|id| writers.deposit(id, 5))).await;
-    let is_right = |answer: &_| {
-        use Failure::{CacheFull, StateUnavailable};
-        matches!(answer, Ok(_) | Err(CommandError::Failed(StateUnavailable(_) | CacheFull { .. })))
-    };
-    assert!(turned_away.iter().all(is_right), "{turned_away:?}");
-    shelf.set_down(false);
-    writers.stop().await;
-}
-
-/// L3: whoever waits for a state may be told that nothing was done, and then nothing is.
-#[tokio::test(start_paused = true)]
-async fn a_state_that_is_read_too_slowly_is_not_decided_on() {
-    let (log, shelf, ids) = (log(), Shelf::new(), ids(3));
-    let first = accounts(&log, &shelf, 1_000).await;
-    open_all(&first, &ids).await;
-    first.stop().await;
-    let writers = accounts(&log, &shelf, 1_000).await;
-    let end = log.end(Partition(0)).await.expect("end");
-    shelf.slow_down(60_000);
-    let late = join_all((0..3).map(|_| writers.deposit(&ids[0], 5))).await;
-    for answer in late {
-        let is_told =
-            matches!(&answer, Err(CommandError::Failed(Failure::StateUnavailable(_))));
-        assert!(is_told, "{answer:?}");
-    }
-    shelf.slow_down(0);
-    until(&writers, "read", |it| it.aggregates == 1).await;
-    assert_eq!(log.end(Partition(0)).await.expect("end"), end);
-    assert_eq!(writers.deposit(&ids[0], 5).await.expect("deposited").version, Version(2));
     writers.stop().await;
 }
 
@@ -293,6 +235,40 @@ async fn a_changed_schema_is_a_state_made_anew() {
     assert_eq!(count::<1>(&back).await, 7, "the other schema's states are still there");
     assert_eq!(status(&back).records.commits, 0);
     back.stop().await;
+}
+
+/// L7: it holds back its aggregate, also after a restart, and nothing else; another schema of the
+/// state mends it.
+#[tokio::test]
+async fn a_state_that_cannot_be_stored_holds_back_its_aggregate_only() {
+    const SCHEMA: u32 = UNSTORABLE_SCHEMA;
+    let (log, shelf) = (log(), Shelf::new());
+    let first = start::<Stock<SCHEMA>>(&log, &shelf, 10).owner().await;
+    let add = async |writers: &Writers, id: &str, pieces| {
+        let add = StockCommand::Add { pieces };
+        writers.commands.send::<Stock<SCHEMA>>(id, add, SendOptions::default()).await
+    };
+    add(&first, "large", 11).await.expect("added");
+    add(&first, "small", 1).await.expect("added");
+    until(&first, "held back", |it| it.unreadable == 1 && it.behind == 0).await;
+    let second = start::<Stock<SCHEMA>>(&log, &shelf, 10);
+    for (writers, version) in [(first, 2), (second, 3)] {
+        let writers = writers.owner().await;
+        let refused = add(&writers, "large", 1).await;
+        let Err(CommandError::Failed(Failure::HistoryUnreadable { detail, .. })) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(detail.contains("too many to be told"), "{detail}");
+        let added = add(&writers, "small", 1).await.expect("another one");
+        assert_eq!(added.version, Version(version));
+        until_stored(&writers).await;
+        writers.stop().await;
+    }
+    let mended = start::<Stock<5>>(&log, &shelf, 10).owner().await;
+    let more = StockCommand::Add { pieces: 1 };
+    let more = mended.commands.send::<Stock<5>>("large", more, SendOptions::default()).await;
+    assert_eq!(more.expect("added").version, Version(2));
+    mended.stop().await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use retell::ports::{EventLog, NewRecord};
 use retell::write::{CommandError, Expected, Failure, Ownership, SendOptions};
 use retell::{Partition, Version};
 
+use crate::support::shelf::Shelf;
 use crate::support::slow::{Slow, SlowCommand};
 use crate::support::writers::{Writers, kind, partitions, write_config};
 
@@ -261,9 +262,12 @@ async fn events_that_do_not_fit_a_record_are_refused_before_anything_is_appended
 async fn a_full_cache_turns_away_aggregates_that_it_does_not_hold() {
     let mut config = write_config();
     config.cached_aggregates_max = 2;
-    let log = Arc::new(log(1));
+    let (log, shelf) = (Arc::new(log(1)), Shelf::new());
+    let store = Arc::new(shelf.clone());
     let accounts = |ids: &_| vec![kind::<Account>(ids)];
-    let writers = Writers::start_with(log, "a", config, accounts).owner().await;
+    let writers = Writers::start_on(log, store, "a", config, accounts).owner().await;
+    // While nothing can be stored, nothing may be forgotten.
+    shelf.set_down(true);
     writers.open("a").await;
     writers.open("b").await;
     let third = writers.deposit("c", 1).await;

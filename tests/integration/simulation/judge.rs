@@ -187,6 +187,7 @@ const fn is_expected(failure: &Failure) -> bool {
             | Failure::ShuttingDown
             | Failure::OutcomeUnknown
             | Failure::InFlight
+            | Failure::SearchTimeout
     )
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,12 +22,15 @@ pub(crate) struct Shelf {
     reads: Arc<AtomicU64>,
     /// How long a read of values takes, in milliseconds.
     slowness: Arc<AtomicU64>,
+    /// Keys that begin so are lost to the next reader of one.
+    lost: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Shelf {
     pub(crate) fn new() -> Self {
         let views = MemoryViews::new(Arc::new(SystemClock));
-        Self { views, down: Arc::default(), reads: Arc::default(), slowness: Arc::default() }
+        let (down, reads, slowness, lost) = Default::default();
+        Self { views, down, reads, slowness, lost }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -37,6 +40,11 @@ impl Shelf {
     /// Lets each read of values take so long.
     pub(crate) fn slow_down(&self, millis: u64) {
         self.slowness.store(millis, Ordering::SeqCst);
+    }
+
+    /// Loses values whose keys begin so, as a Redis that evicts, to the next reader of one.
+    pub(crate) fn lose(&self, prefix: &'static str) {
+        *self.lost.lock().expect("no panic while it is held") = Some(prefix);
     }
 
     /// Reads of values so far.
@@ -89,7 +97,13 @@ impl ViewStore for Shelf {
         self.reads.fetch_add(u64::from(!keys.is_empty()), Ordering::SeqCst);
         let slowness = Duration::from_millis(self.slowness.load(Ordering::SeqCst));
         tokio::time::sleep(slowness).await;
-        self.answers()?.read(space, keys).await
+        let (state, mut values) = self.answers()?.read(space, keys).await?;
+        let mut lost = self.lost.lock().expect("no panic while it is held");
+        if lost.take_if(|lost| keys.iter().any(|key| key.starts_with(*lost))).is_some() {
+            values.iter_mut().for_each(|value| *value = None);
+        }
+        drop(lost);
+        Ok((state, values))
     }
 
     async fn read_map(
