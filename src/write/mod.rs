@@ -14,6 +14,7 @@ mod expected;
 mod failure;
 mod filter;
 mod fold;
+mod former;
 mod handle;
 mod key_space;
 mod kind;

@@ -242,6 +242,7 @@ impl Writer {
         }
         self.save_due();
         self.seal();
+        self.look_at_former();
         self.publish_numbers();
         let idle = reign.last_active.elapsed() >= idle_interval;
         if idle && reign.query.is_none() && self.in_flight.is_empty() {

@@ -16,6 +16,7 @@ use crate::contract::Offset;
 use crate::log::Checkpoint;
 use crate::ports::{Commit, SpaceState, StoreError};
 
+use super::former::Former;
 use super::key_space;
 use super::outcomes::SegmentNumber;
 use super::reign::End;
@@ -37,6 +38,7 @@ pub(super) struct Saving {
     /// The commit that is under way, if one is.
     pub(super) task: JoinSet<Committed>,
     pub(super) sealing: Sealing,
+    pub(super) former: Former,
     /// The last segment that the space lists.
     pub(super) listed: Option<SegmentNumber>,
     /// What is under way, or is to be tried again.
@@ -59,6 +61,7 @@ impl Saving {
             state: SpaceState::Empty,
             task: JoinSet::new(),
             sealing: Sealing::default(),
+            former: Former::default(),
             listed: None,
             cut: None,
             begun: Instant::now(),

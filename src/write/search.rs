@@ -86,7 +86,7 @@ impl Wanted {
     async fn find_at(&self, places: &[Offset]) -> Result<Option<Found>, LogError> {
         for &place in places {
             let mut reader = self.log.reader(self.partition, place).await?;
-            let record = first(reader.as_mut()).await?;
+            let record = first_record(reader.as_mut()).await?;
             if record.offset == place && self.is_of(&record)? {
                 return Ok(Some(Found { offset: place, value: record.value }));
             }
@@ -172,7 +172,8 @@ impl From<StoreError> for SearchError {
     }
 }
 
-async fn first(reader: &mut dyn LogReader) -> Result<LogRecord, LogError> {
+/// The record at which a reader begins, or the next one.
+pub(super) async fn first_record(reader: &mut dyn LogReader) -> Result<LogRecord, LogError> {
     loop {
         let chunk = reader.next(1, CHUNK_BYTES_MAX).await?;
         match chunk.records.into_iter().next() {

@@ -29,18 +29,22 @@ const PAGES_MAX: usize = 128;
 pub(super) const READ_MAX: usize = 1_000;
 
 /// The name of every state space.
-const NAME: &str = "state";
+pub(super) const NAME: &str = "state";
 /// Between two checkpoints that are kept for whoever looks for a moment.
 const WAYPOINT_MS: i64 = 600_000;
 /// How many of them are kept: longer than an outcome.
 const WAYPOINTS_KEPT: i64 = 26 * 6;
 
+/// The form of what is stored; a binary that reads another one has a space of its own.
+const FORM: &str = "keys in segments";
+
 /// Where the states of one partition are. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct StateSpace {
-    store: Arc<dyn ViewStore>,
+    pub(super) store: Arc<dyn ViewStore>,
     gate: Gate,
-    space: Space,
+    pub(super) space: Space,
+    generation: Uuid,
     pub(super) format: Format,
 }
 
@@ -71,8 +75,14 @@ impl StateSpace {
         kinds: Kinds,
         partition: Partition,
     ) -> Self {
-        let space = Space::new(NAME, generation_of(&kinds), partition);
-        Self { store, gate, space, format: Format::new(kinds) }
+        let generation = generation_of(&kinds);
+        let space = Space::new(NAME, generation, partition);
+        Self { store, gate, space, generation, format: Format::new(kinds) }
+    }
+
+    /// What tells states of one schema from those of another.
+    pub(super) const fn generation(&self) -> Uuid {
+        self.generation
     }
 
     /// The most aggregates that fit one commit: each may need two changes, and beside them are
@@ -133,9 +143,15 @@ impl StateSpace {
 
     /// Removes everything.
     pub(super) async fn drop_whole(&self) -> Result<(), StoreError> {
+        self.drop_generation(self.generation).await
+    }
+
+    /// Removes everything of another schema in this partition, the checkpoint first.
+    pub(super) async fn drop_generation(&self, generation: Uuid) -> Result<(), StoreError> {
         self.check_gate()?;
+        let space = Space::new(NAME, generation, self.space.partition);
         let keys_max = self.store.changes_max();
-        while self.store.drop_space(&self.space, keys_max).await? != Dropped::All {}
+        while self.store.drop_space(&space, keys_max).await? != Dropped::All {}
         Ok(())
     }
 
@@ -200,8 +216,9 @@ pub(super) const fn slot_of(time: Time) -> i64 {
     time.millis().div_euclid(WAYPOINT_MS)
 }
 
-/// A hash over the names and the schemas of all aggregates.
+/// A hash over the names and the schemas of all aggregates, and the form of what is stored.
 fn generation_of(kinds: &Kinds) -> Uuid {
     let lines = kinds.iter().map(|kind| format!("{} {}\n", kind.name(), kind.state_schema()));
-    Uuid::from_bytes(first_16_bytes_of_sha256(lines.collect::<String>().as_bytes()))
+    let text = lines.collect::<String>() + FORM;
+    Uuid::from_bytes(first_16_bytes_of_sha256(text.as_bytes()))
 }

@@ -6,6 +6,7 @@ mod copy_log;
 mod cqrs_framework;
 mod event_mistakes;
 mod evolution;
+mod former_states;
 mod http_admin;
 mod http_batch;
 mod http_commands;

@@ -13,7 +13,9 @@ use retell::write::{CommandError, Done, Failure, Ownership, SendOptions, WriterS
 use retell::{Aggregate, Version};
 
 use crate::support::shelf::Shelf;
-use crate::support::stock::{BROKEN_SCHEMA, Stock, StockCommand, UNSTORABLE_SCHEMA};
+use crate::support::stock::{
+    BROKEN_SCHEMA, Stock, StockCommand, UNDECODABLE_SCHEMA, UNSTORABLE_SCHEMA,
+};
 use crate::support::writers::{Writers, kind, partitions, write_config};
 
 const DEPOSIT: AccountCommand = AccountCommand::DepositMoney { amount: 5 };
@@ -282,6 +284,30 @@ async fn a_state_that_does_not_decode_is_made_anew() {
     assert_eq!(count::<3>(&second).await, 7);
     assert_eq!(status(&second).records.commits, 1, "the log was read from its beginning");
     second.stop().await;
+}
+
+/// L7: when reading the log again does not help, its aggregate alone is held back.
+#[tokio::test]
+async fn a_state_that_never_decodes_is_made_anew_once() {
+    const SCHEMA: u32 = UNDECODABLE_SCHEMA;
+    let (log, shelf) = (log(), Shelf::new());
+    let writers = start::<Stock<SCHEMA>>(&log, &shelf, 2).owner().await;
+    let add = async |id: &str| {
+        let add = StockCommand::Add { pieces: 1 };
+        writers.commands.send::<Stock<SCHEMA>>(id, add, SendOptions::default()).await
+    };
+    // The third has room when the first is forgotten.
+    for id in ["s", "t", "u"] {
+        add(id).await.expect("added");
+    }
+    let unreadable = add("s").await;
+    let Err(CommandError::Failed(Failure::HistoryUnreadable { .. })) = unreadable else {
+        panic!("{unreadable:?}");
+    };
+    assert_eq!(status(&writers).ownership.to_string(), "owner in term 2");
+    assert_eq!(add("u").await.expect("added").version, Version(2));
+    until(&writers, "counted", |it| it.unreadable == 1).await;
+    writers.stop().await;
 }
 
 /// What is in memory goes on, and nothing is lost or guessed.
