@@ -13,8 +13,8 @@ use crate::stage::{ALL_PROJECTIONS, PARTITIONS, Stage};
 
 const DAY: u64 = 86_400_000;
 const BATCHES: u64 = 4;
-/// As many segments as a day has hours: each a tenth as long.
-const EXACT_KEYS_MAX: u64 = 400_000;
+/// As many segments as a day has hours, each so much shorter.
+const SEGMENTS: u64 = 24;
 /// How long a service may take to seal what it has.
 const SEALED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -28,8 +28,9 @@ struct Cost {
 pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::Result<()> {
     eprintln!("keys: {} in two halves", stage.keys);
     let topic = stage.topic("keys");
-    let exact = EXACT_KEYS_MAX.to_string();
-    let settings = [("RETELL_WRITE__EXACT_KEYS_MAX", exact.as_str())];
+    let exact_max = stage.keys / SEGMENTS;
+    let exact_text = exact_max.to_string();
+    let settings = [("RETELL_WRITE__EXACT_KEYS_MAX", exact_text.as_str())];
     let start = || {
         let began = Instant::now();
         let service = stage.service_with(&topic, PARTITIONS, ALL_PROJECTIONS, &settings)?;
@@ -42,7 +43,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
     for line in [batch::deposit_with_key as fn(u64, &mut String), batch::deposit_with_other_key] {
         let sent = batch::send(service.address, BATCHES, lines, line).await?;
         ensure!(sent.undone == 0, "{} deposits with keys were not done", sent.undone);
-        sealed(&service).await?;
+        sealed(&service, exact_max).await?;
         service.kill()?;
         let (again, start_seconds) = start()?;
         service = again;
@@ -81,7 +82,7 @@ fn look(stage: &Stage, service: &Server, start_seconds: f64) -> anyhow::Result<C
 
 /// Waits until no more keys are held as they are than one segment of each partition may have, and
 /// everything is stored.
-async fn sealed(service: &Server) -> anyhow::Result<()> {
+async fn sealed(service: &Server, exact_max: u64) -> anyhow::Result<()> {
     let began = Instant::now();
     let url = format!("http://{}/admin/status", service.address);
     loop {
@@ -89,7 +90,7 @@ async fn sealed(service: &Server) -> anyhow::Result<()> {
         let partitions = status["partitions"].as_array().context("partitions")?;
         let is_sealed = partitions.iter().all(|partition| {
             let exact = partition["exact_outcomes"].as_u64().unwrap_or(u64::MAX);
-            exact <= EXACT_KEYS_MAX / u64::from(PARTITIONS) && partition["behind"] == 0
+            exact <= exact_max / u64::from(PARTITIONS) && partition["behind"] == 0
         });
         if is_sealed {
             return Ok(());
