@@ -3,7 +3,8 @@
 //! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
 //! generation live and builds another when asked; [`Views`] answers queries, waiting for a
-//! position if asked. Nothing here knows a concrete view or what a store is made of.
+//! position if asked. What cannot be folded is `parked`; `mending` folds it again. Nothing here
+//! knows a concrete view or what a store is made of.
 
 mod any_projection;
 mod ends;
@@ -11,7 +12,9 @@ mod feed;
 mod generations;
 mod inlet;
 mod lane;
+mod mending;
 mod pace;
+mod parked;
 mod queries;
 mod replay;
 mod start;
@@ -21,7 +24,9 @@ mod supervisor;
 mod workspace;
 
 pub use any_projection::{AnyProjection, Keyed, Merged, Projections, Slot};
+pub use mending::{MendError, Retried};
+pub use parked::{InvalidParkedId, ParkedEvent, ParkedId, ParkedSequence, ParkedState};
 pub use queries::{Found, QueryError, Views};
 pub use replay::{ReplayError, ReplayState, ReplayStatus, Replays};
 pub use start::{ReadParts, start};
-pub use status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo, ViewKind};
+pub use status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
