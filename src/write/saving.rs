@@ -188,9 +188,12 @@ impl Writer {
         self.saving.retry = Some(Retry { at: Instant::now() + delay, delay, reason });
     }
 
-    /// The same for a writer that reigns: when its states are lost, its term ends.
+    /// The same for a writer that reigns: when its states are lost, its term ends. Pages of keys
+    /// take turns with states, or a busy writer would never seal any.
     pub(super) fn saved_in_reign(&mut self, ended: Ended) -> Result<(), End> {
-        self.saved(ended).map_err(|setback| self.end_by(setback))
+        self.saved(ended).map_err(|setback| self.end_by(setback))?;
+        self.seal();
+        Ok(())
     }
 
     /// Ends the term because what is in memory cannot be relied on.
