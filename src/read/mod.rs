@@ -13,6 +13,7 @@ mod generations;
 mod inlet;
 mod lane;
 mod mending;
+mod missing;
 mod pace;
 mod parked;
 mod queries;

@@ -27,6 +27,7 @@ mod live_states;
 mod live_strangers;
 mod parked;
 mod process;
+mod projector;
 mod read_loop;
 mod room;
 mod sealed_keys;
