@@ -14,6 +14,7 @@ mod inlet;
 mod kept;
 mod lane;
 mod mending;
+mod missing;
 mod pace;
 mod parked;
 mod queries;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use retell::Partition;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryViews;
 use retell::ports::{
     Change, Commit, Dropped, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore, Watch,
 };
+use tokio::sync::watch;
 
 /// Clones are the same store.
 #[derive(Clone)]
@@ -19,21 +22,65 @@ pub(crate) struct Shelf {
     views: MemoryViews,
     down: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
+    /// How long a read of values takes, in milliseconds.
+    slowness: Arc<AtomicU64>,
+    /// Keys that begin so are lost to the next reader of one.
+    lost: Arc<Mutex<Option<&'static str>>>,
+    /// How often each value was read and put.
+    asked: Arc<Mutex<BTreeMap<String, (usize, usize)>>>,
+    hanging: Arc<watch::Sender<Option<Partition>>>,
 }
 
 impl Shelf {
     pub(crate) fn new() -> Self {
         let views = MemoryViews::new(Arc::new(SystemClock));
-        Self { views, down: Arc::default(), reads: Arc::default() }
+        let (down, reads, asked) = (Arc::default(), Arc::default(), Arc::default());
+        let (slowness, lost) = (Arc::default(), Arc::default());
+        Self { views, down, reads, slowness, lost, asked, hanging: Arc::default() }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 
+    /// Lets each read of values take so long.
+    pub(crate) fn slow_down(&self, millis: u64) {
+        self.slowness.store(millis, Ordering::SeqCst);
+    }
+
+    /// Loses values whose keys begin so, as a Redis that evicts, to the next reader of one.
+    pub(crate) fn lose(&self, prefix: &'static str) {
+        *self.lost.lock().expect("no panic while it is held") = Some(prefix);
+    }
+
     /// Reads of values so far.
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// How often the value under this key was read, in whatever space.
+    pub(crate) fn reads_of(&self, key: &str) -> usize {
+        self.asked(key).0
+    }
+
+    /// How often the value under this key was put, in whatever space.
+    pub(crate) fn puts_of(&self, key: &str) -> usize {
+        self.asked(key).1
+    }
+
+    /// Commits to spaces of this partition are not answered until another is named, or none.
+    pub(crate) fn hang(&self, partition: Option<Partition>) {
+        self.hanging.send_replace(partition);
+    }
+
+    fn asked(&self, key: &str) -> (usize, usize) {
+        self.asked.lock().expect("no panic").get(key).copied().unwrap_or_default()
+    }
+
+    fn note(&self, key: &str, reads: usize, puts: usize) {
+        let mut asked = self.asked.lock().expect("no panic");
+        let (read, put) = asked.entry(key.to_owned()).or_default();
+        (*read, *put) = (*read + reads, *put + puts);
     }
 
     fn answers(&self) -> Result<&MemoryViews, StoreError> {
@@ -70,6 +117,14 @@ impl ViewStore for Shelf {
         new: &SpaceState,
         changes: &[Change],
     ) -> Result<Commit, StoreError> {
+        for change in changes {
+            if let Change::Put { key, .. } = change {
+                self.note(key, 0, 1);
+            }
+        }
+        let mut hanging = self.hanging.subscribe();
+        let is_free = |hanging: &Option<Partition>| *hanging != Some(space.partition);
+        hanging.wait_for(is_free).await.expect("the store lives");
         self.answers()?.commit(space, expected, new, changes).await
     }
 
@@ -79,7 +134,16 @@ impl ViewStore for Shelf {
         keys: &[String],
     ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
         self.reads.fetch_add(u64::from(!keys.is_empty()), Ordering::SeqCst);
-        self.answers()?.read(space, keys).await
+        keys.iter().for_each(|key| self.note(key, 1, 0));
+        let slowness = Duration::from_millis(self.slowness.load(Ordering::SeqCst));
+        tokio::time::sleep(slowness).await;
+        let (state, mut values) = self.answers()?.read(space, keys).await?;
+        let mut lost = self.lost.lock().expect("no panic while it is held");
+        if lost.take_if(|lost| keys.iter().any(|key| key.starts_with(*lost))).is_some() {
+            values.iter_mut().for_each(|value| *value = None);
+        }
+        drop(lost);
+        Ok((state, values))
     }
 
     async fn read_map(
