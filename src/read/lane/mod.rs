@@ -25,13 +25,13 @@ use crate::log::{Checks, Tracker};
 use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
-use super::any_projection::AnyProjection;
+use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::feed::Feed;
 use super::kept::Kept;
 use super::parked::{PARKED_MAP, ParkedMap};
 use super::status::LaneState;
 use super::steps::{PoisonMap, Stop, said};
-use super::workspace::Workspace;
+use super::workspace::{DOC, LINK, Workspace};
 
 pub(super) use mend::{Mend, Mended};
 
@@ -92,7 +92,9 @@ pub(super) struct Lane {
     state: SpaceState,
     /// What was folded.
     tracker: Tracker,
-    workspace: Workspace,
+    workspace: Workspace<Slot>,
+    /// By aggregate, `TYPE/ID`; none where the projection remembers nothing.
+    links: Workspace<LinkSlot>,
     /// What queries need not ask the store for.
     kept: Arc<Kept>,
     parked: ParkedMap,
@@ -141,7 +143,8 @@ impl Lane {
             build_until,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
-            workspace: Workspace::default(),
+            workspace: Workspace::new(DOC),
+            links: Workspace::new(LINK),
             kept: kept.clone(),
             parked: ParkedMap::new(),
             regrown: BTreeSet::new(),
@@ -232,6 +235,7 @@ impl Lane {
             None => false,
         };
         self.workspace.clear();
+        self.links.clear();
         self.regrown.clear();
         match checkpoint.filter(|_| known) {
             Some(checkpoint) => {
