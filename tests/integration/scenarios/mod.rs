@@ -22,6 +22,7 @@ mod kafka_strangers;
 mod kafka_topic;
 mod live;
 mod live_healing;
+mod live_parked;
 mod live_states;
 mod live_strangers;
 mod parked;
