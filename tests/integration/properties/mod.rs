@@ -3,5 +3,6 @@
 
 mod copying;
 mod domains;
+mod lists;
 mod parking;
 mod restarts;
