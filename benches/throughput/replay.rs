@@ -1,4 +1,4 @@
-//! A replay beside the raw reading of its topic, and queries beside a replay that takes its time.
+//! A replay beside the raw reading of its topic.
 
 use std::time::Duration;
 
@@ -8,18 +8,13 @@ use serde::Deserialize;
 
 use crate::client::Connection;
 use crate::consumer;
-use crate::load::{self, Sample};
-use crate::measured::{Fact, Measured, RateRow, RecordCpu, median, middle};
+use crate::measured::{Measured, RateRow, RecordCpu, median};
 use crate::server::Server;
 use crate::stage::{ALL_BUT_ACCOUNTS, PARTITIONS, Stage};
-use crate::steps::{self, Request};
+use crate::steps;
 
 /// Records of each account.
 const RECORDS_PER_ACCOUNT: u64 = 20;
-/// Records a second of the replay that takes its time, and queries a second beside it.
-const LIMITED_PER_SECOND: u32 = 20_000;
-const QUERIES_PER_SECOND: u32 = 2_000;
-const QUERIES_CONNECTIONS: usize = 64;
 
 /// What the service says of a replay.
 #[derive(Debug, Deserialize)]
@@ -68,49 +63,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
         goal: Some(0.5),
         cpu_micros,
     });
-    disturb(stage, &service, accounts, measured).await?;
     service.stop()
-}
-
-/// What a replay with a limit does to queries that come at a steady rate.
-async fn disturb(
-    stage: &Stage,
-    service: &Server,
-    accounts: u64,
-    measured: &mut Measured,
-) -> anyhow::Result<()> {
-    eprintln!("replay: queries beside it");
-    let queries = || {
-        let step =
-            Request { status: 200, write: move |_, random| steps::view(random % accounts, "") };
-        load::measure_paced(stage, service, QUERIES_CONNECTIONS, QUERIES_PER_SECOND, step)
-    };
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..stage.rounds {
-        stage.quiet(&[service]).await?;
-        alone.push(queries().await?);
-        let mut connection = Connection::open(service.address).await?;
-        let limited =
-            format!(r#"{{"projection":"accounts","records_per_second":{LIMITED_PER_SECOND}}}"#);
-        let started = start(&mut connection, &limited).await?;
-        beside.push(queries().await?);
-        let path = format!("/admin/replays/{}", started.id);
-        let status: Status =
-            serde_json::from_slice(connection.exchange(&steps::get(&path)).await?.body)?;
-        anyhow::ensure!(status.state == "running", "it was over before the queries were");
-        connection.exchange(&steps::delete(&path)).await?;
-    }
-    let p99 = |samples: &[Sample]| middle(samples, |sample| sample.p99_micros as f64 / 1_000.0);
-    let (alone, beside) = (p99(&alone), p99(&beside));
-    measured.facts.push(Fact {
-        what: format!(
-            "p99 of {QUERIES_PER_SECOND} queries/s beside a replay of {LIMITED_PER_SECOND} \
-             records/s, and alone"
-        ),
-        figure: format!("{beside:.2} and {alone:.2} ms: {:.2} times", beside / alone),
-        goal: "at most 2 times".to_owned(),
-    });
-    Ok(())
 }
 
 async fn start(connection: &mut Connection, json: &str) -> anyhow::Result<Status> {
