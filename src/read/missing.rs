@@ -19,8 +19,8 @@ use super::workspace::doc_key;
 const ATTEMPTS_MAX: usize = 5;
 
 impl Views {
-    /// Whether the store has lost the view under a key; its lane is told. Parts of merged views
-    /// are missing more often than not, and are not looked at.
+    /// Whether the store has lost the view under a key, or all of them; its lane is told. Parts of
+    /// merged views are missing more often than not, and are not looked at.
     pub(super) async fn has_lost(
         &self,
         entry: &Entry,
@@ -41,6 +41,9 @@ impl Views {
         };
         for _ in 0..ATTEMPTS_MAX {
             let (state, listed) = self.0.store.range(space, &query).await?;
+            if state.checkpoint().is_none() {
+                return Ok(true); // the whole space is gone: lost, or dropped after a flip
+            }
             if listed.is_empty() {
                 return Ok(false);
             }

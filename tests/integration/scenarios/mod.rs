@@ -25,6 +25,7 @@ mod kafka_topic;
 mod lists;
 mod live;
 mod live_healing;
+mod live_parked;
 mod live_reads;
 mod live_states;
 mod live_strangers;
