@@ -4,6 +4,7 @@
 
 mod bar;
 mod config;
+mod history;
 mod log;
 mod replay;
 mod send;
@@ -42,6 +43,8 @@ enum Command {
     Log(log::Args),
     /// Say how a running service stands
     Status(status::Args),
+    /// Print the events of an aggregate
+    History(history::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
     Send(send::Args),
@@ -69,6 +72,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Topic(args)) => on_threads(topic::run(args)),
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),
+        Some(Command::History(args)) => on_threads(history::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };

@@ -10,13 +10,17 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 14] = [
+pub(super) const ROUTES: [&str; 18] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
     "GET /commands/{aggregate}/{id}/{command_id}",
     "GET /projections",
     "GET /projections/{name}/{key}",
+    "GET /aggregates/{aggregate}/{id}",
+    "GET /aggregates/{aggregate}/{id}/events",
+    "GET /events",
+    "GET /traces/{correlation_id}",
     "GET /admin/replays",
     "POST /admin/replays",
     "GET /admin/replays/{id}",

@@ -3,7 +3,6 @@
 //! A view leaves as the bytes that are stored, never read and written again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,8 +15,9 @@ use crate::contract::Positions;
 use crate::events::Fingerprint;
 use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
 
-use super::headers::{JSON, PREFERENCE_APPLIED, RETELL_POSITION};
+use super::headers::{JSON, RETELL_POSITION};
 use super::problem::Problem;
+use super::wait::Wait;
 use super::{Door, extract, headers};
 
 /// A view changes at any time: whoever keeps a copy must ask whether it still is the one.
@@ -58,18 +58,12 @@ pub(super) async fn get(
     let (projection, key) = extract::name_and_key(request.uri(), "key")?;
     let headers = request.headers();
     headers::accept_json(headers)?;
-    let after = headers::positions(headers)?;
-    let preferred = headers::preferred_wait(headers).filter(|_| !after.is_empty());
-    let preferred = preferred.map(|wait| wait.min(door.queries.wait_max));
-    let wait = preferred.unwrap_or(door.queries.wait_default);
-    let mut response = match door.views.get(&projection, &key, &after, wait).await {
+    let wait = Wait::of(headers, &door.queries)?;
+    let response = match door.views.get(&projection, &key, &wait.after, wait.limit).await {
         Ok(found) => view(found, headers),
         Err(error) => missing(error),
     };
-    if let Some(wait) = preferred {
-        response.headers_mut().insert(PREFERENCE_APPLIED, applied(wait));
-    }
-    Ok(response)
+    Ok(wait.applied(response))
 }
 
 /// Every projection and where it stands.
@@ -113,15 +107,11 @@ fn missing(error: QueryError) -> Response {
     response
 }
 
-fn add_positions(response: &mut Response, positions: &Positions) {
+pub(super) fn add_positions(response: &mut Response, positions: &Positions) {
     if !positions.is_empty() {
         let text = headers::value(positions.to_string());
         response.headers_mut().insert(RETELL_POSITION, text);
     }
-}
-
-fn applied(wait: Duration) -> HeaderValue {
-    headers::value(format!("wait={}", wait.as_secs()))
 }
 
 impl From<ProjectionInfo> for Item {

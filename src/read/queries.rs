@@ -10,10 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
-use crate::gate::{Gate, GateState};
+use crate::gate::Gate;
 use crate::log::Checkpoint;
 use crate::ports::{EventLog, StoreError, ViewStore};
 
@@ -22,14 +21,10 @@ use super::ends::Ends;
 use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
+use super::past::Records;
 use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
+use super::waiting::Waiting;
 use super::workspace::doc_key;
-
-/// How long a wait goes on before the log is asked whether the position exists at all.
-const TRUST: Duration = Duration::from_millis(100);
-
-/// How often a wait looks at the store, for commits of another process.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +39,8 @@ pub(super) struct Inner {
     pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,
     pub(super) paused: Vec<String>,
+    /// Reads records of the log for those who look back.
+    pub(super) records: Records,
 }
 
 pub(super) struct Entry {
@@ -51,6 +48,8 @@ pub(super) struct Entry {
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
     /// Why no generation is built here, if a newer binary wrote what this one cannot read.
     pub(super) newer: watch::Receiver<Option<String>>,
+    /// Of each partition, what else a query hurries, where lanes linger.
+    pub(super) lingers: Vec<Pace>,
 }
 
 /// A view as it is stored.
@@ -97,6 +96,17 @@ pub enum QueryError {
     /// The log did not answer a question about its end. Retry later.
     #[error("the log is unavailable: {0}")]
     LogUnavailable(String),
+    /// A record of the log cannot be read as what it must be. A person must look.
+    #[error("the history of {what} cannot be read: {detail}")]
+    Unreadable {
+        /// Of what.
+        what: String,
+        /// Where and why.
+        detail: String,
+    },
+    /// As many requests read the log as may. Retry later.
+    #[error("all {0} readers of the log are in use (history.readers_max)")]
+    ReadersBusy(usize),
     /// The view store does not answer. Retry later.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -114,6 +124,10 @@ impl Views {
         Self(Arc::new(inner))
     }
 
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// The view under a key, as of at least these positions; waits for them at most this long.
     ///
     /// # Errors
@@ -125,41 +139,13 @@ impl Views {
         after: &Positions,
         wait: Duration,
     ) -> Result<Found, QueryError> {
-        let unknown = || QueryError::UnknownProjection(projection.to_owned());
-        let entry = self.0.entries.get(projection).ok_or_else(unknown)?;
-        self.check_store()?;
-        self.check_partitions(after)?;
-        let begun = Instant::now();
-        let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        let (mut trusted, mut told) = (false, false);
+        let entry = self.0.entry(projection)?;
+        let mut waiting = Waiting::begin(&self.0, entry, after, wait)?;
         loop {
-            let live = entry.live.borrow().clone();
-            let Some(live) = live else {
-                self.wait_for_live(entry, deadline).await?;
-                continue;
-            };
-            let partition = match self.look(entry, &live, key, after).await? {
+            let live = waiting.live().await?;
+            match self.look(entry, &live, key, after).await? {
                 Look::Answer(answer) => return answer,
-                Look::NotYet(partition) => partition,
-            };
-            if Instant::now() >= deadline {
-                return Err(QueryError::Behind(behind(&live, partition, after)));
-            }
-            if !trusted && begun.elapsed() >= TRUST {
-                self.check_positions(after).await?;
-                trusted = true;
-            }
-            let _hurry = self.0.paces[partition.0 as usize].hurry();
-            let mut progress = live.lanes[partition.0 as usize].clone();
-            let passed = |progress: &Progress| has_passed(progress, after.get(partition));
-            let look_at = (Instant::now() + LOOK).min(deadline);
-            // A lane that twice says more than the store shows has lost its space, and does not
-            // know it yet: without a rest this would ask the store again and again.
-            let told_again = std::mem::replace(&mut told, passed(&progress.borrow())) && told;
-            let ended = matches!(timeout_at(look_at, progress.wait_for(passed)).await, Ok(Err(_)));
-            if ended || told_again {
-                // Only the store can tell what the lane's successor has done.
-                sleep_until(look_at).await;
+                Look::NotYet(partition) => waiting.passed(&live, partition).await?,
             }
         }
     }
@@ -190,18 +176,6 @@ impl Views {
             parked.map(show).collect::<Vec<_>>()
         };
         self.0.entries.values().flat_map(of).collect()
-    }
-
-    async fn wait_for_live(&self, entry: &Entry, deadline: Instant) -> Result<(), QueryError> {
-        let mut live = entry.live.clone();
-        let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind(match &*entry.newer.borrow() {
-                Some(newer) => format!("no generation is live, and none can be built: {newer}"),
-                None => "no generation is live yet; one is being built".to_owned(),
-            })),
-        }
     }
 
     async fn look(
@@ -264,37 +238,6 @@ impl Views {
         Ok((state.checkpoint().copied(), values.into_iter().next().flatten()))
     }
 
-    /// A store whose settings are wrong, such as one that evicts, is not believed.
-    fn check_store(&self) -> Result<(), QueryError> {
-        if self.0.store_gate.is_open() {
-            return Ok(());
-        }
-        match self.0.store_gate.state() {
-            GateState::Open => Ok(()),
-            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
-            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
-        }
-    }
-
-    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
-        let partitions = self.0.log.partitions().count();
-        match after.iter().find(|position| position.partition.0 >= partitions) {
-            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
-            None => Ok(()),
-        }
-    }
-
-    async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
-        for position in after.iter() {
-            let end = self.0.log.end(position.partition).await;
-            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
-            if position.offset >= end {
-                return Err(QueryError::PositionUnknown { position, end });
-            }
-        }
-        Ok(())
-    }
-
     fn info(&self, entry: &Entry) -> ProjectionInfo {
         let live = entry.live.borrow().clone();
         let name = entry.projection.name().as_str();
@@ -321,6 +264,14 @@ impl Views {
     }
 }
 
+impl Inner {
+    /// A projection whose views are asked for by their keys.
+    fn entry(&self, projection: &str) -> Result<&Entry, QueryError> {
+        let entry = self.entries.get(projection).filter(|it| !it.projection.reads_records());
+        entry.ok_or_else(|| QueryError::UnknownProjection(projection.to_owned()))
+    }
+}
+
 fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneStatus {
     let end = ends.get(partition);
     LaneStatus {
@@ -333,13 +284,9 @@ fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneSt
     }
 }
 
-fn has_passed(progress: &Progress, wanted: Option<Offset>) -> bool {
-    wanted.is_none_or(|wanted| progress.next > wanted)
-}
-
 /// The last record in a space, if it has come to what was asked for and is not from before the
 /// generation was live.
-fn position(
+pub(super) fn position(
     checkpoint: Option<Checkpoint>,
     after: &Positions,
     live: &Live,
@@ -365,12 +312,4 @@ fn whole(
         detail: error.to_string(),
     });
     Ok(Found { view: merged?, positions })
-}
-
-fn behind(live: &Live, partition: Partition, after: &Positions) -> String {
-    let at = live.lanes[partition.0 as usize].borrow().next;
-    match after.get(partition) {
-        Some(wanted) => format!("partition {partition} is at {at}, {wanted} was asked for"),
-        None => format!("partition {partition} is being rebuilt"),
-    }
 }

@@ -14,6 +14,7 @@ use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
 
 use super::any_projection::AnyProjection;
+use super::whole::Whole;
 
 /// An aggregate that this projection holds back on this partition.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -109,7 +110,10 @@ impl<'r> Steps<'r> {
         position: Position,
     ) -> Reading<'r> {
         let key = record.key.as_deref().unwrap_or_default();
-        let Some(source) = source_of(sources, key) else { return Reading::Skip };
+        let source = source_of(sources, key);
+        if source.is_none() && !projection.reads_records() {
+            return Reading::Skip;
+        }
         let Ok(target) = Target::parse(key) else { return Reading::Skip };
         let before = self.parked.get(target.as_str()).or_else(|| parked.get(target.as_str()));
         if let Some(before) = before {
@@ -119,8 +123,10 @@ impl<'r> Steps<'r> {
         }
         match decode(projection, source, &target, record, position) {
             Ok(step) => Reading::Step(Box::new(step)),
-            Err(Bad::Newer(what)) => Reading::Newer(what),
-            Err(Bad::Poison(error)) => {
+            Err(Bad::Newer(what)) if projection.knows(target.aggregate_type()) => {
+                Reading::Newer(what)
+            }
+            Err(Bad::Newer(error) | Bad::Poison(error)) => {
                 let first = Parked { position, error, count: 1 };
                 self.parked.insert(target.as_str().to_owned(), first);
                 Reading::Skip
@@ -196,14 +202,15 @@ fn recorded<'a>(
     event: usize,
     decoded: &'a (dyn std::any::Any + Send + Sync),
 ) -> Recorded<'a> {
-    let stored = &commit.events[event];
+    // Who reads whole records is shown one that has no event, too.
+    let stored = commit.events.get(event);
     Recorded {
         target,
         version: crate::contract::Version(commit.first_version.0.saturating_add(event as u64)),
         position,
         time: commit.time,
-        event_id: stored.id,
-        event_type: &stored.event_type,
+        event_id: stored.map_or(uuid::Uuid::nil(), |stored| stored.id),
+        event_type: stored.map_or("", |stored| &stored.event_type),
         command_id: &commit.command_id,
         correlation_id: commit.correlation_id.as_deref(),
         causation_id: commit.causation_id.as_deref(),
@@ -214,7 +221,7 @@ fn recorded<'a>(
 
 fn decode<'r>(
     projection: &dyn AnyProjection,
-    source: &Source,
+    source: Option<&Source>,
     target: &Target,
     record: &'r LogRecord,
     position: Position,
@@ -224,6 +231,12 @@ fn decode<'r>(
         Ok(_) => return Err(Bad::Poison(Unreadable::KeyDiffers.to_string())),
         Err(error @ Unreadable::Newer(_)) => return Err(Bad::Newer(error.to_string())),
         Err(error) => return Err(Bad::Poison(error.to_string())),
+    };
+    let Some(source) = source else {
+        let whole = Whole::of(record.stamp, &commit);
+        let keys = projection.keys(&recorded(target, &commit, position, 0, &whole));
+        let events: Vec<(Decoded, _)> = vec![(Box::new(whole), keys)];
+        return Ok(Step { target: target.clone(), commit, position, events });
     };
     let mut events = Vec::with_capacity(commit.events.len());
     for (i, stored) in commit.events.iter().enumerate() {

@@ -62,7 +62,7 @@ impl Workspace {
         let held = self.young.get_mut(key).expect("every key of a step is loaded before it");
         if !held.dirty {
             held.dirty = true;
-            self.dirty.push(Key::new(key).expect("a key that is held"));
+            self.dirty.push(Key::known(key));
         }
         &mut held.slot
     }
@@ -87,8 +87,10 @@ impl Workspace {
             match projection.render(&held.slot) {
                 Some(value) => {
                     self.rendered = (self.rendered.0 + value.len(), self.rendered.1 + 1);
-                    changes.push(Change::Put { key: doc, value, expires_in: None });
-                    if !held.stored {
+                    let expires_in = projection.kept_for(&held.slot);
+                    changes.push(Change::Put { key: doc, value, expires_in });
+                    // What expires is not listed: nobody would take it off the list.
+                    if !held.stored && expires_in.is_none() {
                         changes.push(Change::IndexPut { index, member });
                     }
                     held.stored = true;

@@ -26,7 +26,7 @@ impl Lane {
     }
 
     async fn try_fold_on(&mut self) -> Result<Infallible, Halt> {
-        let LaneParts { log, space, feed, config, .. } = self.parts.clone();
+        let LaneParts { log, space, feed, linger, config, .. } = self.parts.clone();
         let from = self.tracker.next();
         let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
         loop {
@@ -48,6 +48,9 @@ impl Lane {
                 }
             }
             self.publish(fed.at_end);
+            if let Some(pace) = &linger {
+                inlet.linger(pace).await;
+            }
         }
     }
 
@@ -109,8 +112,7 @@ impl Lane {
                     tracing::error!(space = %self.parts.space, key, %error, "a view is torn");
                     Halt::Lost
                 })?;
-                let key = Key::new(key).expect("a view's key was checked before");
-                self.workspace.hold(key, slot, stored.is_some());
+                self.workspace.hold(Key::known(key), slot, stored.is_some());
             }
         }
         Ok(())

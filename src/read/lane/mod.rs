@@ -23,6 +23,7 @@ use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
 use super::feed::Feed;
+use super::pace::Pace;
 use super::status::LaneState;
 use super::steps::ParkedMap;
 use super::workspace::Workspace;
@@ -46,6 +47,8 @@ pub(super) struct LaneParts {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) feed: Feed,
+    /// How long what comes is gathered before it is folded, where nobody is in a hurry for it.
+    pub(super) linger: Option<Pace>,
     pub(super) origin: LogOrigin,
     pub(super) ids: Ids,
     pub(super) space: Space,

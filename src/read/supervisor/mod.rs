@@ -6,6 +6,7 @@
 
 mod building;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use super::any_projection::AnyProjection;
 use super::feed::Feed;
 use super::generations::{Generation, Live, drop_generation, spaces};
 use super::lane::{IDLE_CHECK, LaneParts};
+use super::pace::Pace;
 use super::replay::{ReplayState, Replays, Request};
 use super::status::LaneState;
 
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) gates: [Gate; 2],
     pub(super) ids: Ids,
     pub(super) feeds: Vec<Feed>,
+    /// Of projections that linger, how each of their lanes does.
+    pub(super) lingers: BTreeMap<&'static str, Vec<Pace>>,
     pub(super) origins: Vec<LogOrigin>,
     pub(super) read: ReadConfig,
     pub(super) replay: ReplayConfig,
@@ -291,6 +295,7 @@ impl Supervisor {
             log: shared.log.clone(),
             store: shared.store.clone(),
             feed: shared.feeds[at].clone(),
+            linger: shared.lingers.get(self.projection.name().as_str()).map(|it| it[at].clone()),
             origin: shared.origins[at].clone(),
             ids: shared.ids.clone(),
             space: Space::new(self.projection.name().as_str(), generation, partition),
