@@ -7,13 +7,15 @@ use tokio::task::JoinSet;
 
 use crate::adapters::SystemClock;
 use crate::commands;
-use crate::config::{Config, NodeConfig};
+use crate::config::{Config, HistoryConfig, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, LinkedProjection, Name, Projection, Registrar};
 use crate::events::event_flaws;
 use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
-use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
+use crate::read::{
+    self, AnyProjection, History, Keyed, Merged, Projections, ReadParts, Replays, Traces, Views,
+};
 use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
 
@@ -117,6 +119,7 @@ impl AppBuilder {
         let projections_on = projections_on.unwrap_or_else(Handle::current);
         let ids = Ids::new(clock.clone());
         let kinds = collect_kinds(kinds, &ids, &mut problems);
+        let projections = projections.into_iter().chain(built_in(&config.history, &clock, &kinds));
         let projections = collect_projections(projections, &mut problems);
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
@@ -160,12 +163,10 @@ impl AppBuilder {
             ids,
             read: config.read.clone(),
             replay: config.replay.clone(),
+            history: config.history.clone(),
             checks: Checks::default(),
         };
-        let (views, replays) = {
-            let _on = projections_on.enter();
-            read::start(parts, &stop, &mut tasks)
-        };
+        let (views, replays) = start_on(&projections_on, parts, &stop, &mut tasks);
         Ok(App {
             config,
             node,
@@ -249,8 +250,30 @@ fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> 
     all
 }
 
+fn start_on(
+    runtime: &Handle,
+    parts: ReadParts,
+    stop: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> (Views, Replays) {
+    let _on = runtime.enter();
+    read::start(parts, stop, tasks)
+}
+
+/// What Retell itself keeps of every record.
+fn built_in(
+    config: &HistoryConfig,
+    clock: &Arc<dyn Clock>,
+    kinds: &Kinds,
+) -> [Arc<dyn AnyProjection>; 2] {
+    let types: Vec<&'static str> = kinds.iter().map(|kind| kind.name().as_str()).collect();
+    let (keep, records_max) = (config.trace_keep, config.trace_records_max);
+    let traces = Traces::new(types.clone(), keep, records_max, clock.clone());
+    [Arc::new(History::new(types)), Arc::new(traces)]
+}
+
 fn collect_projections(
-    projections: Vec<Arc<dyn AnyProjection>>,
+    projections: impl Iterator<Item = Arc<dyn AnyProjection>>,
     problems: &mut Vec<String>,
 ) -> Projections {
     let mut all = Projections::default();

@@ -61,6 +61,7 @@ impl App {
             store_gate: self.store_gate.clone(),
             http: self.config.http.clone(),
             queries: self.config.queries.clone(),
+            history: self.config.history.clone(),
             node: NodeInfo {
                 id: self.node.node.clone(),
                 address: self.node.address.clone(),

@@ -4,6 +4,7 @@
 
 mod bar;
 mod config;
+mod history;
 mod log;
 mod parked;
 mod replay;
@@ -43,6 +44,8 @@ enum Command {
     Log(log::Args),
     /// Say how a running service stands
     Status(status::Args),
+    /// Print the events of an aggregate
+    History(history::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
     /// List what projections hold back; retry or discard one
@@ -72,6 +75,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Topic(args)) => on_threads(topic::run(args)),
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),
+        Some(Command::History(args)) => on_threads(history::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
         Some(Command::Parked(args)) => on_threads(parked::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),

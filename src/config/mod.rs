@@ -20,8 +20,8 @@ use serde::Deserialize;
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
-    HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig, ReadConfig,
-    RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
+    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig,
+    ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub read: ReadConfig,
     /// Queries.
     pub queries: QueriesConfig,
+    /// Looking back.
+    pub history: HistoryConfig,
     /// Replays.
     pub replay: ReplayConfig,
     /// What the process says about itself.

@@ -192,6 +192,31 @@ pub struct QueriesConfig {
     pub page_bytes_max: usize,
 }
 
+/// `[history]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HistoryConfig {
+    /// How often the history is written at most, while records keep coming.
+    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
+    pub commit_interval: Duration,
+    /// Items of a page.
+    pub page_len_max: usize,
+    /// Bytes of a page's records.
+    pub page_bytes_max: usize,
+    /// Records read for a page of the log.
+    pub scan_records_max: usize,
+    /// Events folded for one state.
+    pub fold_events_max: u64,
+    /// Readers of the log at once.
+    pub readers_max: usize,
+    /// How long a trace is kept.
+    #[serde(rename = "trace_keep_ms", deserialize_with = "millis")]
+    pub trace_keep: Duration,
+    /// Records of a trace.
+    pub trace_records_max: usize,
+}
+
 /// `[replay]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 18] = [
+pub(super) const ROUTES: [&str; 22] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -18,6 +18,10 @@ pub(super) const ROUTES: [&str; 18] = [
     "GET /projections",
     "GET /projections/{name}",
     "GET /projections/{name}/{key}",
+    "GET /aggregates/{aggregate}/{id}",
+    "GET /aggregates/{aggregate}/{id}/events",
+    "GET /events",
+    "GET /traces/{correlation_id}",
     "GET /admin/replays",
     "POST /admin/replays",
     "GET /admin/replays/{id}",

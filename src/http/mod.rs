@@ -4,20 +4,26 @@
 //! aggregate and no view. Every error is a problem document, made in `problem` alone.
 
 mod admin;
+mod aggregates;
 mod body;
 mod commands;
+mod events;
 mod extract;
 mod frame;
 mod headers;
 mod health;
 mod index;
 mod lists;
+mod parameters;
 mod parked;
 mod patience;
 mod problem;
 mod queries;
+mod records;
 mod request_id;
 mod serve;
+mod traces;
+mod wait;
 
 use std::sync::Arc;
 
@@ -25,7 +31,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use uuid::Uuid;
 
-use crate::config::{HttpConfig, QueriesConfig};
+use crate::config::{HistoryConfig, HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
@@ -59,6 +65,8 @@ pub struct Door {
     pub http: HttpConfig,
     /// The settings of queries.
     pub queries: QueriesConfig,
+    /// The settings of what looks back.
+    pub history: HistoryConfig,
     /// Who answers.
     pub node: NodeInfo,
 }
@@ -90,6 +98,10 @@ pub fn router(door: Door) -> Router {
         .route("/projections", get(queries::list))
         .route("/projections/{name}", get(lists::get))
         .route("/projections/{name}/{key}", get(queries::get))
+        .route("/aggregates/{aggregate}/{id}", get(aggregates::state))
+        .route("/aggregates/{aggregate}/{id}/events", get(aggregates::history))
+        .route("/events", get(events::list))
+        .route("/traces/{correlation_id}", get(traces::get))
         .route("/admin/replays", get(admin::replays).post(admin::start_replay))
         .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))
         .route("/admin/parked", get(parked::list))

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Records that a feed gave to all its lanes.
+#[derive(Default)]
 pub(super) struct Fed {
     pub(super) records: Vec<LogRecord>,
     pub(super) at_end: bool,

@@ -21,6 +21,7 @@ use super::ends::Ends;
 use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
+use super::past::Records;
 use super::status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
 use super::waiting::Waiting;
 use super::workspace::doc_key;
@@ -38,6 +39,8 @@ pub(super) struct Inner {
     pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,
     pub(super) paused: Vec<String>,
+    /// Reads records of the log for those who look back.
+    pub(super) records: Records,
 }
 
 pub(super) struct Entry {
@@ -45,6 +48,8 @@ pub(super) struct Entry {
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
     /// Why no generation is built here, if this binary met what it cannot get past.
     pub(super) blocked: watch::Receiver<Option<LaneState>>,
+    /// Of each partition, what else a query hurries, where lanes linger.
+    pub(super) lingers: Vec<Pace>,
 }
 
 /// A view as it is stored.
@@ -115,6 +120,17 @@ pub enum QueryError {
     /// The log did not answer a question about its end. Retry later.
     #[error("the log is unavailable: {0}")]
     LogUnavailable(String),
+    /// A record of the log cannot be read as what it must be. A person must look.
+    #[error("the history of {what} cannot be read: {detail}")]
+    Unreadable {
+        /// Of what.
+        what: String,
+        /// Where and why.
+        detail: String,
+    },
+    /// As many requests read the log as may. Retry later.
+    #[error("all {0} readers of the log are in use (history.readers_max)")]
+    ReadersBusy(usize),
     /// The view store does not answer. Retry later.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,6 +146,10 @@ pub(super) enum Look<T> {
 impl Views {
     pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// The view under a key, as of at least these positions; waits for them at most this long.
@@ -282,8 +302,8 @@ impl Views {
 
 impl Inner {
     pub(super) fn entry(&self, projection: &str) -> Result<&Entry, QueryError> {
-        let unknown = || QueryError::UnknownProjection(projection.to_owned());
-        self.entries.get(projection).ok_or_else(unknown)
+        let entry = self.entries.get(projection).filter(|it| !it.projection.reads_records());
+        entry.ok_or_else(|| QueryError::UnknownProjection(projection.to_owned()))
     }
 
     /// Checks what can be known before anything is looked at.
@@ -328,7 +348,7 @@ impl Inner {
 /// The fields of each index of a projection, that by key first; none when it is not listed.
 pub(super) fn indexes(projection: &dyn AnyProjection) -> Vec<Vec<&'static str>> {
     match projection.kind() {
-        ViewKind::Merged => Vec::new(),
+        ViewKind::Merged | ViewKind::Records => Vec::new(),
         ViewKind::Aggregate(_) => {
             std::iter::once(vec![KEY_INDEX]).chain(projection.indexes().iter()).collect()
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{ReadConfig, ReplayConfig};
+use crate::config::{HistoryConfig, ReadConfig, ReplayConfig};
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
@@ -15,6 +15,8 @@ use crate::shutdown::Shutdown;
 use super::any_projection::Projections;
 use super::ends::Ends;
 use super::feed::Feed;
+use super::pace::Pace;
+use super::past::Records;
 use super::queries::{Entry, Inner, Views};
 use super::replay::Replays;
 use super::supervisor::{Published, Shared, Supervisor};
@@ -40,6 +42,8 @@ pub struct ReadParts {
     pub read: ReadConfig,
     /// The settings of replays.
     pub replay: ReplayConfig,
+    /// The settings of what looks back.
+    pub history: HistoryConfig,
     /// The newest records, from the writers in this process.
     pub tails: Tails,
     /// All, unless a test leaves one out.
@@ -58,6 +62,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         ids,
         read,
         replay,
+        history,
         tails,
         checks,
     } = parts;
@@ -70,12 +75,18 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
     let paces = feeds.iter().map(Feed::pace).collect();
+    let linger = |_| Pace::new(history.commit_interval);
+    let lingering = projections.iter().filter(|projection| projection.reads_records());
+    let lingers: BTreeMap<&'static str, Vec<Pace>> = lingering
+        .map(|projection| (projection.name().as_str(), partitions.iter().map(linger).collect()))
+        .collect();
     let shared = Arc::new(Shared {
         log: log.clone(),
         store: store.clone(),
         gates: [log_gate, store_gate.clone()],
         ids: ids.clone(),
         feeds,
+        lingers: lingers.clone(),
         origins: partitions.iter().map(|p| LogOrigin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),
         read,
@@ -91,7 +102,8 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         let (published, live) = watch::channel(None);
         let (told, blocked) = watch::channel(None);
         queues.insert(name, queue);
-        entries.insert(name, Entry { projection: projection.clone(), live, blocked });
+        let lingers = lingers.get(name).cloned().unwrap_or_default();
+        entries.insert(name, Entry { projection: projection.clone(), live, blocked, lingers });
         waiting.push((projection.clone(), requests, Published { live: published, blocked: told }));
     }
     let replays = Replays::new(ids, queues);
@@ -101,5 +113,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         tasks.spawn(supervisor.run(shutdown.clone()));
     }
     let paused = shared.read.paused.clone();
-    (Views::new(Inner { log, store, store_gate, ends, paces, entries, paused }), replays)
+    let records = Records::new(log.clone(), history);
+    let inner = Inner { log, store, store_gate, ends, paces, entries, paused, records };
+    (Views::new(inner), replays)
 }

@@ -43,6 +43,8 @@ pub enum ViewKind {
     Aggregate(&'static str),
     /// Any keys, their parts merged over the partitions.
     Merged,
+    /// Retell's own, over the records of every aggregate.
+    Records,
 }
 
 /// Where one partition of one generation stands.

@@ -92,6 +92,14 @@ impl Problem {
             Self::BadHeader { .. } => answer(400, Invalid, "bad_header"),
             Self::BadPosition(_) => answer(400, Invalid, "bad_position"),
             Self::UnknownParameter(_) => answer(400, Invalid, "unknown_parameter"),
+            Self::NoSuchParameter { .. } => answer(400, Invalid, "unknown_parameter"),
+            Self::BadParameter { .. } => answer(400, Invalid, "bad_parameter"),
+            Self::NoAggregate(_) | Self::NotYet { .. } => {
+                answer(404, NotFound, "aggregate_not_found")
+            }
+            Self::NoSuchVersion { .. } => answer(404, NotFound, "version_not_found"),
+            Self::HistoryTooLong { .. } => answer(400, Invalid, "history_too_long"),
+            Self::LogTooSlow { .. } => unavailable("log_too_slow", SOON_SECS),
             Self::BadBody(_) => answer(400, Invalid, "bad_body"),
             Self::NotSupported(_) => answer(400, Invalid, "not_supported"),
             Self::BadKey(_) => answer(400, Invalid, "bad_key"),
@@ -172,6 +180,8 @@ fn of_query(error: &QueryError) -> Answer {
         QueryError::BadValue { .. } => answer(400, Invalid, "bad_parameter"),
         QueryError::BadCursor => answer(400, Invalid, "bad_cursor"),
         QueryError::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
+        QueryError::Unreadable { .. } => unavailable("history_unreadable", LATE_SECS),
+        QueryError::ReadersBusy(_) => unavailable("readers_busy", SOON_SECS),
         QueryError::Store(error) => of_store(error),
     }
 }

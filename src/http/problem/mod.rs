@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::contract::{InvalidKey, InvalidPosition, Refusal, Version};
+use crate::contract::{InvalidKey, InvalidPosition, Refusal, Target, Version};
 use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
 use crate::read::{InvalidParkedId, MendError, QueryError, ReplayError};
@@ -65,6 +65,20 @@ pub(super) enum Problem {
     BadPosition(#[from] InvalidPosition),
     #[error("this route has no parameter `{0}`, it has none at all")]
     UnknownParameter(String),
+    #[error("this route has no parameter `{name}`, it has {}", .known.join(", "))]
+    NoSuchParameter { name: String, known: &'static [&'static str] },
+    #[error("the parameter `{name}` {detail}")]
+    BadParameter { name: &'static str, detail: String },
+    #[error("{0} has no event, as of the Retell-Position of this answer")]
+    NoAggregate(Target),
+    #[error("{target} had no event by then")]
+    NotYet { target: Target },
+    #[error("{target} has version {last}; it has had no version {asked}")]
+    NoSuchVersion { target: Target, last: Version, asked: Version },
+    #[error("the state is that of more than {max} events (history.fold_events_max)")]
+    HistoryTooLong { max: u64 },
+    #[error("the log did not give everything within {ms} ms (http.request_timeout_ms)")]
+    LogTooSlow { ms: u128 },
     #[error("{0}")]
     BadBody(String),
     #[error("{0} is not supported yet; without it the request would be taken")]
@@ -215,12 +229,14 @@ fn query_in_public(error: &QueryError) -> String {
              wrote, send the Retell-Position of its answer with the query"
             .to_owned(),
         QueryError::LogUnavailable(_) => LOG_SILENT.to_owned(),
+        QueryError::Unreadable { what, .. } => format!("the history of {what} cannot be read"),
         QueryError::Store(error) => store_in_public(error).to_owned(),
         QueryError::NotListed(_)
         | QueryError::NotServed { .. }
         | QueryError::BadValue { .. }
         | QueryError::BadCursor
         | QueryError::Behind(_)
+        | QueryError::ReadersBusy(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
     }

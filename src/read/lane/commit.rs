@@ -50,10 +50,12 @@ impl Lane {
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let projection = self.parts.projection.as_ref();
         let render = |slot: &Slot| projection.render(slot);
-        let mut changes = self.workspace.take_changes(projection.indexes(), render);
+        let mut changes = self
+            .workspace
+            .take_changes(projection.indexes(), render, |slot| projection.kept_for(slot));
         if let Some(links) = projection.links() {
             let render = |link: &LinkSlot| Some(links.render_link(link));
-            changes.append(&mut self.links.take_changes(Indexes::NONE, render));
+            changes.append(&mut self.links.take_changes(Indexes::NONE, render, |_| None));
         }
         for aggregate in std::mem::take(&mut self.regrown) {
             let map = PARKED_MAP.to_owned();

@@ -27,7 +27,7 @@ impl Lane {
     }
 
     async fn try_fold_on(&mut self) -> Result<Infallible, Halt> {
-        let LaneParts { log, space, feed, config, .. } = self.parts.clone();
+        let LaneParts { log, space, feed, linger, config, .. } = self.parts.clone();
         let from = self.tracker.next();
         let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
         loop {
@@ -61,6 +61,9 @@ impl Lane {
                 }
             }
             self.publish(fed.at_end);
+            if let Some(pace) = &linger {
+                inlet.linger(pace).await;
+            }
         }
     }
 

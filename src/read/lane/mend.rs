@@ -98,7 +98,7 @@ impl Lane {
             Ok(parked) => Parked { discarded: true, ..parked.clone() },
             Err(error) => return Ok(Err(error)),
         };
-        if self.parts.projection.kind() != ViewKind::Merged {
+        if matches!(self.parts.projection.kind(), ViewKind::Aggregate(_)) {
             let nothing = self.parts.projection.slot(None).expect("nothing is easy to read");
             self.put(target, nothing).await?;
         }

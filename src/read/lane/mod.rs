@@ -28,6 +28,7 @@ use crate::shutdown::Shutdown;
 use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::feed::Feed;
 use super::kept::Kept;
+use super::pace::Pace;
 use super::parked::{PARKED_MAP, ParkedMap};
 use super::status::LaneState;
 use super::steps::{PoisonMap, Stop, said};
@@ -54,6 +55,8 @@ pub(super) struct LaneParts {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) feed: Feed,
+    /// How long what comes is gathered before it is folded, where nobody is in a hurry for it.
+    pub(super) linger: Option<Pace>,
     pub(super) origin: LogOrigin,
     pub(super) ids: Ids,
     pub(super) space: Space,

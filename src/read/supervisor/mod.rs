@@ -6,6 +6,7 @@
 
 mod building;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use super::any_projection::AnyProjection;
 use super::feed::Feed;
 use super::generations::{Generation, Live, drop_generation, spaces};
 use super::lane::{IDLE_CHECK, LaneParts};
+use super::pace::Pace;
 use super::replay::{ReplayState, Replays, Request};
 use super::status::LaneState;
 
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) gates: [Gate; 2],
     pub(super) ids: Ids,
     pub(super) feeds: Vec<Feed>,
+    /// Of projections that linger, how each of their lanes does.
+    pub(super) lingers: BTreeMap<&'static str, Vec<Pace>>,
     pub(super) origins: Vec<LogOrigin>,
     pub(super) read: ReadConfig,
     pub(super) replay: ReplayConfig,
@@ -289,15 +293,20 @@ impl Supervisor {
         let shared = &self.shared;
         let at = partition.0 as usize;
         let builders = shared.projections * self.partitions().count() as usize;
+        let mut config = shared.read.clone();
+        if self.projection.reads_records() {
+            config.cached_views_max = (config.cached_views_max / VIEWS_TO_A_PAGE).max(1);
+        }
         LaneParts {
             projection: self.projection.clone(),
             log: shared.log.clone(),
             store: shared.store.clone(),
             feed: shared.feeds[at].clone(),
+            linger: shared.lingers.get(self.projection.name().as_str()).map(|it| it[at].clone()),
             origin: shared.origins[at].clone(),
             ids: shared.ids.clone(),
             space: Space::new(self.projection.name().as_str(), generation, partition),
-            config: shared.read.clone(),
+            config,
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),
             changed: self.changed.clone(),
             is_watched: self.is_watched.clone(),
@@ -339,6 +348,9 @@ impl Supervisor {
         while self.drops.join_next().await.is_some() {}
     }
 }
+
+/// A page of `history` may weigh as much as so many usual views.
+const VIEWS_TO_A_PAGE: usize = 10;
 
 /// How long a supervisor waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);

@@ -3,6 +3,7 @@
 
 mod copying;
 mod domains;
+mod histories;
 mod lists;
 mod parking;
 mod restarts;

@@ -120,7 +120,10 @@ async fn a_replay_is_followed_to_its_end() {
     let ended = client(app.address, &["replay", "--json"], "").await;
     let replay: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(replay["state"], "done");
-    assert_eq!(replay["projections"], json!(["account-totals", "accounts", "messages"]));
+    assert_eq!(
+        replay["projections"],
+        json!(["account-totals", "accounts", "history", "messages", "traces"])
+    );
     let ended = client(app.address, &["replay", "acounts"], "").await;
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr.contains("`acounts`"), "{ended:?}");

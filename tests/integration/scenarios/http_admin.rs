@@ -39,7 +39,10 @@ async fn a_replay_of_everything_needs_no_body() {
     let started = app.ask(app.request(Method::POST, "/admin/replays")).await;
     assert_eq!(started.status, 202, "{started:?}");
     let ended = app.ended(&replay_of(&started)).await;
-    assert_eq!(ended["projections"], json!(["account-totals", "accounts", "messages"]));
+    assert_eq!(
+        ended["projections"],
+        json!(["account-totals", "accounts", "history", "messages", "traces"])
+    );
     let nulls = json!({"projection": null, "records_per_second": null, "require_equal": false});
     let started = app.replay(&nulls).await;
     assert_eq!(app.ended(&replay_of(&started)).await["state"], "done");
@@ -110,7 +113,7 @@ async fn status_tells_of_node_partitions_and_projections() {
         assert_eq!(partition["records"]["void"], 0);
         assert_eq!(partition["alarms"], 0);
     }
-    assert_eq!(status["projections"].as_array().map(Vec::len), Some(3));
+    assert_eq!(status["projections"].as_array().map(Vec::len), Some(5));
 }
 
 fn commits(status: &Value) -> u64 {

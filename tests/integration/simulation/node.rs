@@ -124,6 +124,7 @@ impl Cluster {
             ids,
             read: self.read.clone(),
             replay: self.replay.clone(),
+            history: DEFAULTS.history.clone(),
             checks: self.checks,
         };
         let (views, replays) = read::start(parts, &stop, &mut tasks);
