@@ -158,11 +158,14 @@ impl AppBuilder {
             store_gate: store_gate.clone(),
             projections,
             ids,
+            node: node.node.clone(),
+            instance: node.instance,
             read: config.read.clone(),
             replay: config.replay.clone(),
+            verify: config.verify.clone(),
             checks: Checks::default(),
         };
-        let (views, replays) = {
+        let reading = {
             let _on = projections_on.enter();
             read::start(parts, &stop, &mut tasks)
         };
@@ -171,8 +174,8 @@ impl AppBuilder {
             node,
             started_at,
             commands,
-            views,
-            replays,
+            reading,
+            closing: Shutdown::default(),
             log,
             store,
             log_gate,

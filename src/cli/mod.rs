@@ -4,6 +4,7 @@
 
 mod bar;
 mod config;
+mod following;
 mod log;
 mod replay;
 mod send;
@@ -14,6 +15,7 @@ mod status;
 mod table;
 mod threads;
 mod topic;
+mod verify;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ enum Command {
     Status(status::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
+    /// Compare the views of a running service with the log
+    Verify(verify::Args),
     Send(send::Args),
 }
 
@@ -70,6 +74,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
+        Some(Command::Verify(args)) => on_threads(verify::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };
     match ended {

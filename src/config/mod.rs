@@ -21,7 +21,7 @@ pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
     HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig, ReadConfig,
-    RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
+    RedisConfig, ReplayConfig, TelemetryConfig, VerifyConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub queries: QueriesConfig,
     /// Replays.
     pub replay: ReplayConfig,
+    /// Verifications.
+    pub verify: VerifyConfig,
     /// What the process says about itself.
     pub telemetry: TelemetryConfig,
     /// What was loaded, for print.

@@ -6,16 +6,21 @@
 mod admin;
 mod body;
 mod commands;
+mod event_stream;
 mod extract;
 mod frame;
 mod headers;
 mod health;
 mod index;
+mod jobs;
+mod operations;
 mod patience;
 mod problem;
 mod queries;
+mod replays;
 mod request_id;
 mod serve;
+mod verifications;
 
 use std::sync::Arc;
 
@@ -27,7 +32,8 @@ use crate::config::{HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
-use crate::read::{Replays, Views};
+use crate::read::{Operations, Replays, Verifications, Views};
+use crate::shutdown::Shutdown;
 use crate::write::Commands;
 
 pub use health::Reason;
@@ -45,6 +51,12 @@ pub struct Door {
     pub views: Views,
     /// Starts replays.
     pub replays: Replays,
+    /// Starts verifications.
+    pub verifications: Verifications,
+    /// Pauses, resumes and rolls back projections.
+    pub operations: Operations,
+    /// Ends the event streams, which have no end of their own.
+    pub closing: Shutdown,
     /// Asked for its end only.
     pub log: Arc<dyn EventLog>,
     /// Asked whether it answers only.
@@ -87,8 +99,14 @@ pub fn router(door: Door) -> Router {
         .route("/commands/{aggregate}/{id}/{command_id}", get(commands::outcome))
         .route("/projections", get(queries::list))
         .route("/projections/{name}/{key}", get(queries::get))
-        .route("/admin/replays", get(admin::replays).post(admin::start_replay))
-        .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))
+        .route("/admin/replays", get(replays::list).post(replays::start))
+        .route("/admin/replays/{id}", get(replays::get).delete(replays::cancel))
+        .route("/admin/replays/{id}/flip", post(replays::flip))
+        .route("/admin/verifications", get(verifications::list).post(verifications::start))
+        .route("/admin/verifications/{id}", get(verifications::get).delete(verifications::cancel))
+        .route("/admin/projections/{name}/pause", post(operations::pause))
+        .route("/admin/projections/{name}/resume", post(operations::resume))
+        .route("/admin/projections/{name}/rollback", post(operations::roll_back))
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

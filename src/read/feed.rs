@@ -32,6 +32,13 @@ pub(super) struct Fed {
     pub(super) at_end: bool,
 }
 
+impl Fed {
+    /// The records from this offset on.
+    pub(super) fn since(&self, from: Offset) -> &[LogRecord] {
+        &self.records[self.records.partition_point(|record| record.offset < from)..]
+    }
+}
+
 /// The shared reader of one partition. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Feed(Arc<Inner>);

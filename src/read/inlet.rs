@@ -18,6 +18,8 @@ pub(super) struct Inlet {
     feed: Feed,
     records_max: usize,
     bytes_max: usize,
+    /// Records that were put back.
+    held: Option<Arc<Fed>>,
     from: From,
 }
 
@@ -37,7 +39,13 @@ impl Inlet {
     ) -> Result<Self, LogError> {
         let reader = log.reader(partition, next).await?;
         let (records_max, bytes_max) = (config.chunk_records_max, config.chunk_bytes_max);
-        Ok(Self { log, partition, feed, records_max, bytes_max, from: From::Own(reader) })
+        let from = From::Own(reader);
+        Ok(Self { log, partition, feed, records_max, bytes_max, held: None, from })
+    }
+
+    /// Puts back what was not needed yet: it comes first the next time.
+    pub(super) fn put_back(&mut self, fed: Arc<Fed>) {
+        self.held = Some(fed);
     }
 
     /// The next records, some of which may be before `next`; nothing when none came for as long
@@ -48,6 +56,9 @@ impl Inlet {
         may_join: bool,
         patience: Duration,
     ) -> Result<Option<Arc<Fed>>, LogError> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
         loop {
             match &mut self.from {
                 From::Own(reader) => {

@@ -2,26 +2,39 @@
 //!
 //! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
-//! generation live and builds another when asked; [`Views`] answers queries, waiting for a
-//! position if asked. Nothing here knows a concrete view or what a store is made of.
+//! generation live, and builds others to replay or to verify; [`Replays`], [`Verifications`] and
+//! [`Operations`] ask it to; [`Views`] answers queries, waiting for a position if asked. Nothing
+//! here knows a concrete view or what a store is made of.
 
 mod any_projection;
+mod comparison;
 mod ends;
 mod feed;
 mod generations;
 mod inlet;
+mod jobs;
 mod lane;
+mod operations;
 mod pace;
 mod queries;
+mod rate;
+mod reload;
 mod replay;
+mod requests;
+mod sample;
 mod start;
 mod status;
 mod steps;
 mod supervisor;
+mod verification;
 mod workspace;
 
 pub use any_projection::{AnyProjection, Keyed, Merged, Projections, Slot};
+pub use comparison::{Compared, Difference, What};
+pub use operations::{OperationError, Operations};
 pub use queries::{Found, QueryError, Views};
-pub use replay::{ReplayError, ReplayState, ReplayStatus, Replays};
-pub use start::{ReadParts, start};
+pub use replay::{ReplayError, ReplayOptions, ReplayState, ReplayStatus, Replays};
+pub use sample::Sampled;
+pub use start::{ReadParts, Reading, start};
 pub use status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo, ViewKind};
+pub use verification::{VerificationError, VerificationState, VerificationStatus, Verifications};

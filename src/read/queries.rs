@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
 use crate::gate::{Gate, GateState};
@@ -22,6 +22,8 @@ use super::ends::Ends;
 use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
+use super::reload::Reload;
+use super::sample::Sampled;
 use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
 use super::workspace::doc_key;
 
@@ -30,6 +32,9 @@ const TRUST: Duration = Duration::from_millis(100);
 
 /// How often a wait looks at the store, for commits of another process.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a query waits for a generation that is live and not shown yet.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
@@ -43,7 +48,6 @@ pub(super) struct Inner {
     /// Of each partition, what a query that waits for it hurries.
     pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,
-    pub(super) paused: Vec<String>,
 }
 
 pub(super) struct Entry {
@@ -51,6 +55,12 @@ pub(super) struct Entry {
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
     /// Why no generation is built here, if a newer binary wrote what this one cannot read.
     pub(super) newer: watch::Receiver<Option<String>>,
+    /// Whether nobody folds it here.
+    pub(super) paused: watch::Receiver<bool>,
+    /// What samples of it have shown.
+    pub(super) sampled: watch::Receiver<Sampled>,
+    /// Asks for its pointer to be read again.
+    pub(super) reload: Reload,
 }
 
 /// A view as it is stored.
@@ -107,6 +117,8 @@ enum Look {
     Answer(Result<Found, QueryError>),
     /// This partition has not come far enough.
     NotYet(Partition),
+    /// This partition is not there, or not as it was when it went live.
+    NotHere(Partition),
 }
 
 impl Views {
@@ -131,7 +143,7 @@ impl Views {
         self.check_partitions(after)?;
         let begun = Instant::now();
         let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        let (mut trusted, mut told) = (false, false);
+        let (mut trusted, mut told, mut reloaded) = (false, false, false);
         loop {
             let live = entry.live.borrow().clone();
             let Some(live) = live else {
@@ -140,7 +152,12 @@ impl Views {
             };
             let partition = match self.look(entry, &live, key, after).await? {
                 Look::Answer(answer) => return answer,
-                Look::NotYet(partition) => partition,
+                Look::NotHere(_) if !reloaded => {
+                    reloaded = true;
+                    entry.reload(&live).await;
+                    continue;
+                }
+                Look::NotYet(partition) | Look::NotHere(partition) => partition,
             };
             if Instant::now() >= deadline {
                 return Err(QueryError::Behind(behind(&live, partition, after)));
@@ -180,13 +197,7 @@ impl Views {
                 live.lanes.iter().map(|lane| lane.borrow().parked.clone()).collect::<Vec<_>>()
             });
             let parked = maps.flat_map(|map| map.as_ref().clone());
-            let show = move |(aggregate, parked): (String, super::steps::Parked)| ParkedSequence {
-                projection,
-                aggregate,
-                position: parked.position,
-                error: parked.error,
-                count: parked.count,
-            };
+            let show = move |(aggregate, parked)| ParkedSequence::of(projection, aggregate, parked);
             parked.map(show).collect::<Vec<_>>()
         };
         self.0.entries.values().flat_map(of).collect()
@@ -228,8 +239,8 @@ impl Views {
         // Nearly every query: one read, nothing to gather.
         let (checkpoint, value) = self.read(live, partition, &doc).await?;
         Ok(match position(checkpoint, after, live, partition) {
-            Some(position) => Look::Answer(whole(entry, value, position.into())),
-            None => Look::NotYet(partition),
+            Ok(position) => Look::Answer(whole(entry, value, position.into())),
+            Err(look) => look,
         })
     }
 
@@ -244,8 +255,9 @@ impl Views {
         let reads = homes.iter().map(|&partition| self.read(live, partition, doc));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
-            let Some(position) = position(checkpoint, after, live, partition) else {
-                return Ok(Look::NotYet(partition));
+            let position = match position(checkpoint, after, live, partition) {
+                Ok(position) => position,
+                Err(look) => return Ok(look),
             };
             positions.add(position);
             parts.extend(value);
@@ -298,7 +310,7 @@ impl Views {
     fn info(&self, entry: &Entry) -> ProjectionInfo {
         let live = entry.live.borrow().clone();
         let name = entry.projection.name().as_str();
-        let paused = self.0.paused.iter().any(|paused| paused == name);
+        let paused = *entry.paused.borrow();
         let lane = |(lane, partition): (&watch::Receiver<Progress>, Partition)| {
             lane_status(&lane.borrow(), partition, &self.0.ends)
         };
@@ -316,7 +328,21 @@ impl Views {
             schema: entry.projection.schema(),
             paused,
             newer_events: entry.newer.borrow().clone(),
+            sampled: entry.sampled.borrow().clone(),
             partitions,
+        }
+    }
+}
+
+impl Entry {
+    /// Has the pointer read again, and waits a moment for another generation, if there is one.
+    async fn reload(&self, seen: &Live) {
+        if self.reload.again().await {
+            let mut live = self.live.clone();
+            let is_other = |live: &Option<Arc<Live>>| {
+                live.as_ref().is_some_and(|live| live.generation != seen.generation)
+            };
+            drop(timeout(SOON, live.wait_for(is_other)).await);
         }
     }
 }
@@ -344,11 +370,13 @@ fn position(
     after: &Positions,
     live: &Live,
     partition: Partition,
-) -> Option<Position> {
-    let checkpoint = checkpoint?;
-    let asked = after.get(partition).is_none_or(|wanted| checkpoint.has_passed(wanted));
-    let passed = asked && checkpoint.next >= live.floor(partition);
-    passed.then(|| Position { partition, offset: Offset(checkpoint.next.0 - 1) })
+) -> Result<Position, Look> {
+    let checkpoint = checkpoint.filter(|it| it.next >= live.floor(partition));
+    let checkpoint = checkpoint.ok_or(Look::NotHere(partition))?;
+    match after.get(partition) {
+        Some(wanted) if !checkpoint.has_passed(wanted) => Err(Look::NotYet(partition)),
+        _ => Ok(Position { partition, offset: Offset(checkpoint.next.0 - 1) }),
+    }
 }
 
 fn whole(

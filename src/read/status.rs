@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::contract::{Offset, Partition, Position, Time};
 
+use super::sample::Sampled;
+use super::steps::Parked;
+
 /// A projection, and where it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProjectionInfo {
@@ -20,11 +23,13 @@ pub struct ProjectionInfo {
     /// The JSON Schema of its views.
     #[serde(skip)]
     pub schema: Value,
-    /// Whether this node does not fold it, by `read.paused`.
+    /// Whether it is not folded: by `read.paused` on this node, or by an operator on all.
     pub paused: bool,
     /// Why this node builds no generation: a newer binary wrote what this one cannot read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newer_events: Option<String>,
+    /// What samples of its views, compared with the log, have shown.
+    pub sampled: Sampled,
     /// Where each partition of the live generation stands.
     pub partitions: Vec<LaneStatus>,
 }
@@ -67,6 +72,10 @@ pub enum LaneState {
     Starting,
     /// It is building a generation from the beginning of the log.
     Building,
+    /// It compares what it has built with what is live.
+    Comparing,
+    /// It has built and compared, and that was all.
+    Built,
     /// It folds what is appended.
     Following,
     /// Another runner commits to its space; it waits in case that one stops.
@@ -88,7 +97,7 @@ pub enum LaneState {
 }
 
 /// An aggregate that a projection holds back.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ParkedSequence {
     /// The projection.
     pub projection: &'static str,
@@ -100,4 +109,11 @@ pub struct ParkedSequence {
     pub error: String,
     /// How many of its records were held back since.
     pub count: u64,
+}
+
+impl ParkedSequence {
+    pub(super) fn of(projection: &'static str, aggregate: String, parked: Parked) -> Self {
+        let Parked { position, error, count } = parked;
+        Self { projection, aggregate, position, error, count }
+    }
 }

@@ -17,6 +17,11 @@ pub(super) fn doc_key(key: &str) -> String {
     ["doc:", key].concat()
 }
 
+/// The key of the view that is stored under this one.
+pub(super) fn key_of_doc(doc: &str) -> &str {
+    doc.strip_prefix("doc:").unwrap_or(doc)
+}
+
 struct Held {
     slot: Slot,
     /// Whether the space has a view under this key.

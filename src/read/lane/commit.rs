@@ -1,5 +1,7 @@
 //! From changed views in memory to the space: views and checkpoint together.
 
+use tokio::time::{Instant, sleep};
+
 use crate::ports::{Change, Commit, SpaceState};
 
 use super::{Halt, Lane, LaneParts, PARKED_MAP, moved};
@@ -20,24 +22,30 @@ impl Lane {
     pub(super) async fn flush(&mut self) -> Result<(), Halt> {
         let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
         let changes = self.take_changes();
-        let flushing = SpaceState::Flushing(self.parts.ids.next());
+        let last = SpaceState::At(checkpoint);
+        if changes.is_empty() && self.state == last {
+            return Ok(());
+        }
+        let is_limited = self.build.as_ref().is_some_and(|build| build.rate.is_some());
         let mut pieces = changes.chunks(self.parts.store.changes_max()).peekable();
         while let Some(piece) = pieces.next() {
-            if pieces.peek().is_some() {
-                self.commit_as(flushing.clone(), piece).await?;
-            } else {
-                self.commit_as(SpaceState::At(checkpoint), piece).await?;
+            if pieces.peek().is_none() {
+                self.commit_as(last.clone(), piece).await?;
+                break;
+            }
+            // Another id for each piece: whoever stands by sees that somebody is at it.
+            let begun = Instant::now();
+            self.commit_as(SpaceState::Flushing(self.parts.ids.next()), piece).await?;
+            if is_limited {
+                // Others get as much of the store as this does.
+                sleep(begun.elapsed()).await;
             }
         }
         if changes.is_empty() {
-            self.commit_as(SpaceState::At(checkpoint), &[]).await?;
+            self.commit_as(last, &[]).await?;
         }
         self.workspace.clear();
         Ok(())
-    }
-
-    pub(super) async fn flush_before_newer(&mut self, following: bool) -> Result<(), Halt> {
-        if following { Ok(()) } else { self.flush().await }
     }
 
     fn take_changes(&mut self) -> Vec<Change> {

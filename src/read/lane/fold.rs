@@ -29,31 +29,20 @@ impl Lane {
         let LaneParts { log, space, feed, config, .. } = self.parts.clone();
         let from = self.tracker.next();
         let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
+        self.build_first(&mut inlet).await?;
         loop {
-            let following = self.build_until.is_none();
-            let Some(fed) = inlet.next(self.tracker.next(), following, IDLE_CHECK).await? else {
+            let Some(fed) = inlet.next(self.tracker.next(), true, IDLE_CHECK).await? else {
                 self.check_space().await?;
                 continue;
             };
-            let from = self.tracker.next();
-            let seen = fed.records.partition_point(|record| record.offset < from);
-            self.fold_records(&fed.records[seen..]).await?;
-            if let Some(until) = self.build_until {
-                let built = fed.at_end || self.tracker.next() >= until;
-                if built || self.workspace.bytes() > self.parts.build_bytes_max {
-                    self.flush().await?;
-                }
-                if built && self.state.checkpoint().is_some() {
-                    self.build_until = None;
-                }
-            }
+            self.fold_records(fed.since(self.tracker.next())).await?;
             self.publish(fed.at_end);
         }
     }
 
-    async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
+    pub(super) async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
         let partition = self.parts.space.partition;
-        let following = self.build_until.is_none();
+        let following = self.build.is_none();
         // A view that is new takes two changes: itself, and its place in the index.
         let live_max = self.parts.store.changes_max() / 2;
         let keys_max = if following { live_max } else { usize::MAX };
@@ -81,7 +70,9 @@ impl Lane {
                 self.commit().await?;
             }
             if let Some(newer) = steps.newer {
-                self.flush_before_newer(following).await?;
+                if !following {
+                    self.flush().await?;
+                }
                 return Err(Halt::Newer(newer));
             }
             records = &records[steps.taken..];
@@ -92,8 +83,9 @@ impl Lane {
     /// Brings every view that the steps change into memory.
     async fn load(&mut self, steps: &Steps<'_>) -> Result<(), Halt> {
         let mut missing: Vec<&str> = Vec::new();
-        let keys = steps.steps.iter().flat_map(Step::keys);
-        for key in keys {
+        let sample = self.sample();
+        let is_wanted = |key: &&str| sample.is_none_or(|sample| sample.has(key));
+        for key in steps.steps.iter().flat_map(Step::keys).filter(is_wanted) {
             if !self.workspace.touch(key) {
                 missing.push(key);
             }
@@ -124,11 +116,14 @@ impl Lane {
 
     /// Folds the steps in memory; a panic names the aggregate and the record.
     fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Parked)> {
+        let sample = self.sample();
         let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
         for step in &steps.steps {
             let fold = || {
                 step.for_each(|key, recorded| {
-                    projection.fold(workspace.slot(key), key, recorded);
+                    if sample.is_none_or(|sample| sample.has(key)) {
+                        projection.fold(workspace.slot(key), key, recorded);
+                    }
                 });
             };
             if catch_unwind(AssertUnwindSafe(fold)).is_err() {

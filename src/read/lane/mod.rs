@@ -4,10 +4,16 @@
 //! nothing and loses nothing. A generation that is being built is read by nobody: its lane keeps
 //! views in memory for as long as there is room. A lane that finds that another commits to its
 //! space stands by; one whose space is lost says so and ends: nothing is ever refilled in place.
+//!
+//! Read it in this order: `build` folds up to where it was asked to, `compare` holds what was
+//! built beside what is live, `fold` follows the log, `commit` stores.
 
+mod build;
 mod commit;
+mod compare;
 mod fold;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +28,10 @@ use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreE
 use crate::shutdown::Shutdown;
 
 use super::any_projection::AnyProjection;
+use super::comparison::Compared;
 use super::feed::Feed;
+use super::rate::Rate;
+use super::sample::Sample;
 use super::status::LaneState;
 use super::steps::ParkedMap;
 use super::workspace::Workspace;
@@ -59,6 +68,21 @@ pub(super) struct LaneParts {
     pub(super) checks: Checks,
 }
 
+/// What a lane does before it follows the log.
+#[derive(Clone)]
+pub(super) struct Build {
+    /// Exactly up to here, at first.
+    pub(super) until: Offset,
+    /// How fast.
+    pub(super) rate: Option<Rate>,
+    /// The space that it is compared with then.
+    pub(super) beside: Option<Space>,
+    /// The part of all views that it is about; nothing else is folded.
+    pub(super) sample: Option<Sample>,
+    /// Whether it ends after that instead of following.
+    pub(super) ends: bool,
+}
+
 /// How far a lane has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
@@ -73,13 +97,15 @@ pub(super) struct Progress {
     pub(super) at_end: bool,
     pub(super) time: Option<Time>,
     pub(super) parked: Arc<ParkedMap>,
+    /// What its views are beside those of another space.
+    pub(super) compared: Compared,
 }
 
 pub(super) struct Lane {
     parts: LaneParts,
     sources: Vec<Source>,
-    /// Where a building lane is done: the log's end when the build began.
-    build_until: Option<Offset>,
+    /// What it has to do before it follows.
+    build: Option<Build>,
     /// What was last committed.
     state: SpaceState,
     /// What was folded.
@@ -90,6 +116,7 @@ pub(super) struct Lane {
     grown: ParkedMap,
     /// Aggregates whose fold panicked, from which record on; they outlive a restart of the lane.
     poison: ParkedMap,
+    compared: Compared,
     progress: watch::Sender<Progress>,
 }
 
@@ -105,26 +132,26 @@ pub(super) enum Halt {
     Lost,
     /// The next record was written by a newer binary.
     Newer(String),
+    /// It was built and compared, and that was all.
+    Built,
 }
 
 impl Lane {
-    /// A lane that folds the space on; with `build_until` it builds first.
-    pub(super) fn new(
-        parts: LaneParts,
-        build_until: Option<Offset>,
-    ) -> (Self, watch::Receiver<Progress>) {
+    /// A lane that folds the space on; with `build` it builds first.
+    pub(super) fn new(parts: LaneParts, build: Option<Build>) -> (Self, watch::Receiver<Progress>) {
         let (progress, receiver) = watch::channel(Progress::default());
         let sources = parts.projection.sources().iter().copied().collect();
         let lane = Self {
             parts,
             sources,
-            build_until,
+            build,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
             workspace: Workspace::default(),
             parked: ParkedMap::new(),
             grown: ParkedMap::new(),
             poison: ParkedMap::new(),
+            compared: Compared::default(),
             progress,
         };
         (lane, receiver)
@@ -167,6 +194,7 @@ impl Lane {
                     self.say(LaneState::NewerEvents { detail });
                     std::future::pending::<()>().await;
                 }
+                Halt::Built => return self.say(LaneState::Built),
             }
         }
     }
@@ -186,9 +214,9 @@ impl Lane {
             Some(checkpoint) => {
                 self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
                 self.state = state;
-                self.parked = read_parked(&parked)?;
+                self.parked = read_parked(space, &parked)?;
             }
-            None if self.build_until.is_none() => return Err(Halt::Lost),
+            None if self.build.is_none() => return Err(Halt::Lost),
             None => {
                 if state != SpaceState::Empty {
                     // A build that died in the middle of a flush, or of another log.
@@ -212,6 +240,11 @@ impl Lane {
         if self.is_own(&state) { Ok(()) } else { Err(moved(&state)) }
     }
 
+    /// The part of all views that it is about, if not all.
+    fn sample(&self) -> Option<Sample> {
+        self.build.as_ref().and_then(|build| build.sample)
+    }
+
     /// Whether the space is where this lane left it.
     fn is_own(&self, state: &SpaceState) -> bool {
         *state == self.state || !self.parts.checks.checkpoint
@@ -225,7 +258,7 @@ impl Lane {
             sleep(IDLE_CHECK).await;
             let read = self.parts.store.read(&self.parts.space, &[]).await;
             let Ok((state, _)) = read else { continue };
-            if state == SpaceState::Empty && self.build_until.is_none() {
+            if state == SpaceState::Empty && self.build.is_none() {
                 return Err(Halt::Lost);
             }
             still = if state == last { still + 1 } else { 0 };
@@ -238,7 +271,7 @@ impl Lane {
 
     fn publish(&self, at_end: bool) {
         self.progress.send_modify(|progress| progress.known = true);
-        let building = self.build_until.is_some();
+        let building = self.build.is_some();
         let state = if building { LaneState::Building } else { LaneState::Following };
         self.tell(state, at_end);
     }
@@ -258,6 +291,9 @@ impl Lane {
             progress.time = committed.map(|checkpoint| checkpoint.time);
             progress.folded = self.tracker.next();
             progress.at_end = at_end;
+            if progress.compared != self.compared {
+                progress.compared = self.compared.clone();
+            }
             if progress.parked.as_ref() != &self.parked {
                 progress.parked = Arc::new(self.parked.clone());
             }
@@ -273,13 +309,27 @@ fn moved(state: &SpaceState) -> Halt {
     if *state == SpaceState::Empty { Halt::Lost } else { Halt::StandBy }
 }
 
+/// The aggregates that a space holds back.
+pub(super) async fn parked_in(
+    store: &dyn ViewStore,
+    space: &Space,
+) -> Result<ParkedMap, StoreError> {
+    let (_, fields) = store.read_map(space, PARKED_MAP).await?;
+    read_parked(space, &fields)
+}
+
 fn read_parked(
-    fields: &std::collections::BTreeMap<String, bytes::Bytes>,
-) -> Result<ParkedMap, Halt> {
+    space: &Space,
+    fields: &BTreeMap<String, bytes::Bytes>,
+) -> Result<ParkedMap, StoreError> {
+    let torn = |error: serde_json::Error| StoreError::Torn {
+        space: space.to_string(),
+        detail: format!("what is parked: {error}"),
+    };
     let read = |(aggregate, json): (&String, &bytes::Bytes)| {
         serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
     };
-    fields.iter().map(read).collect::<Result<_, _>>().map_err(|_| Halt::Lost)
+    fields.iter().map(read).collect::<Result<_, _>>().map_err(torn)
 }
 
 impl From<StoreError> for Halt {

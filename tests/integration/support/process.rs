@@ -154,6 +154,11 @@ impl Process {
         read(self.http.request(Method::GET, format!("{}{path}", self.url))).await
     }
 
+    pub(crate) async fn post(&self, path: &str, json: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.url)).json(json);
+        read(request).await.expect("an answer")
+    }
+
     /// The account's view as of a position, once the service gives it.
     pub(crate) async fn view(&self, id: &str, position: &str) -> Value {
         let url = format!("{}/projections/accounts/{id}", self.url);
