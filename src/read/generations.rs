@@ -63,7 +63,7 @@ impl Generation {
         let idle: Vec<_> =
             partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
         let lanes = idle.iter().map(watch::Sender::subscribe).collect();
-        Self { id, lanes, stop: Shutdown::default(), tasks: JoinSet::new(), idle: idle }
+        Self { id, lanes, stop: Shutdown::default(), tasks: JoinSet::new(), idle }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {
