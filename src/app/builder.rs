@@ -121,14 +121,7 @@ impl AppBuilder {
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let log = match log {
-            Some(log) => log,
-            None => open_log(&config.log, clock.clone()).await?,
-        };
-        let store = match store {
-            Some(store) => store,
-            None => open_views_on(&projections_on, &config, log.name(), clock).await?,
-        };
+        let (log, store) = open_ports((log, store), &projections_on, &config, clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
         let (log_gate, store_gate) = keeper.gates();
@@ -222,6 +215,24 @@ impl Registrar for AppBuilder {
         }
         self
     }
+}
+
+/// Opens what the settings name, where nothing was given.
+async fn open_ports(
+    (log, store): (Option<Arc<dyn EventLog>>, Option<Arc<dyn ViewStore>>),
+    projections_on: &Handle,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
+    let log = match log {
+        Some(log) => log,
+        None => open_log(&config.log, clock.clone()).await?,
+    };
+    let store = match store {
+        Some(store) => store,
+        None => open_views_on(projections_on, config, log.name(), clock).await?,
+    };
+    Ok((log, store))
 }
 
 /// Opens the view store where it will be served.

@@ -6,6 +6,7 @@ mod bar;
 mod config;
 mod following;
 mod log;
+mod parked;
 mod replay;
 mod send;
 mod serve;
@@ -48,6 +49,8 @@ enum Command {
     Replay(replay::Args),
     /// Compare the views of a running service with the log
     Verify(verify::Args),
+    /// List what projections hold back; retry or discard one
+    Parked(parked::Args),
     Send(send::Args),
 }
 
@@ -75,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Status(args)) => on_threads(status::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
         Some(Command::Verify(args)) => on_threads(verify::run(args)),
+        Some(Command::Parked(args)) => on_threads(parked::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };
     match ended {

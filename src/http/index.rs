@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 22] = [
+pub(super) const ROUTES: [&str; 25] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -29,6 +29,9 @@ pub(super) const ROUTES: [&str; 22] = [
     "POST /admin/projections/{name}/pause",
     "POST /admin/projections/{name}/resume",
     "POST /admin/projections/{name}/rollback",
+    "GET /admin/parked",
+    "POST /admin/parked/{id}/retry",
+    "POST /admin/parked/{id}/discard",
     "GET /admin/status",
     "GET /health/live",
     "GET /health/ready",

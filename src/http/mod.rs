@@ -14,6 +14,7 @@ mod health;
 mod index;
 mod jobs;
 mod operations;
+mod parked;
 mod patience;
 mod problem;
 mod queries;
@@ -107,6 +108,9 @@ pub fn router(door: Door) -> Router {
         .route("/admin/projections/{name}/pause", post(operations::pause))
         .route("/admin/projections/{name}/resume", post(operations::resume))
         .route("/admin/projections/{name}/rollback", post(operations::roll_back))
+        .route("/admin/parked", get(parked::list))
+        .route("/admin/parked/{id}/retry", post(parked::retry))
+        .route("/admin/parked/{id}/discard", post(parked::discard))
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

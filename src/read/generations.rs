@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::ports::{Dropped, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::comparison::Compared;
-use super::lane::{Build, Lane, LaneParts, Progress};
+use super::lane::{Build, Lane, LaneHandle, LaneParts, Mend, Progress};
 use super::status::LaneState;
 
 /// Keys removed at once where no setting says how many.
@@ -23,6 +23,8 @@ const DROP_KEYS_MAX: usize = 500;
 pub(super) struct Generation {
     pub(super) id: Uuid,
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
+    /// Where each lane takes what mends a sequence; none where they do not run.
+    pub(super) mends: Vec<mpsc::Sender<Mend>>,
     stop: Shutdown,
     /// Dropping it ends the lanes.
     tasks: JoinSet<()>,
@@ -36,6 +38,7 @@ pub(super) struct Live {
     /// How far each partition had come when it went live: nothing older is ever shown.
     pub(super) floor: BTreeMap<Partition, Offset>,
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
+    pub(super) mends: Vec<mpsc::Sender<Mend>>,
     pub(super) spaces: Vec<Space>,
 }
 
@@ -49,12 +52,13 @@ impl Generation {
     ) -> Self {
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let start = |partition: Partition| {
-            let (lane, progress) = Lane::new(parts(partition), build(partition));
+            let (lane, handle) = Lane::new(parts(partition), build(partition));
+            let LaneHandle { progress, mends } = handle;
             tasks.spawn(lane.run(stop.clone()));
-            progress
+            (progress, mends)
         };
-        let lanes = partitions.iter().map(start).collect();
-        Self { id, lanes, stop, tasks, idle: Vec::new() }
+        let (lanes, mends) = partitions.iter().map(start).unzip();
+        Self { id, lanes, mends, stop, tasks, idle: Vec::new() }
     }
 
     /// A generation that is served, but not folded, by this node.
@@ -63,7 +67,8 @@ impl Generation {
         let idle: Vec<_> =
             partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
         let lanes = idle.iter().map(watch::Sender::subscribe).collect();
-        Self { id, lanes, stop: Shutdown::default(), tasks: JoinSet::new(), idle }
+        let (stop, tasks) = (Shutdown::default(), JoinSet::new());
+        Self { id, lanes, mends: Vec::new(), stop, tasks, idle }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {

@@ -3,8 +3,9 @@
 //! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
 //! generation live, and builds others to replay or to verify; [`Replays`], [`Verifications`] and
-//! [`Operations`] ask it to; [`Views`] answers queries, waiting for a position if asked. Nothing
-//! here knows a concrete view or what a store is made of.
+//! [`Operations`] ask it to; [`Views`] answers queries, waiting for a position if asked. What
+//! cannot be folded is `parked`; `mending` folds it again. Nothing here knows a concrete view or
+//! what a store is made of.
 
 mod any_projection;
 mod comparison;
@@ -14,8 +15,10 @@ mod generations;
 mod inlet;
 mod jobs;
 mod lane;
+mod mending;
 mod operations;
 mod pace;
+mod parked;
 mod queries;
 mod rate;
 mod reload;
@@ -31,10 +34,12 @@ mod workspace;
 
 pub use any_projection::{AnyProjection, Keyed, Merged, Projections, Slot};
 pub use comparison::{Compared, Difference, What};
+pub use mending::{MendError, Retried};
 pub use operations::{OperationError, Operations};
+pub use parked::{InvalidParkedId, ParkedEvent, ParkedId, ParkedSequence, ParkedState};
 pub use queries::{Found, QueryError, Views};
 pub use replay::{ReplayError, ReplayOptions, ReplayState, ReplayStatus, Replays};
 pub use sample::Sampled;
 pub use start::{ReadParts, Reading, start};
-pub use status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo, ViewKind};
+pub use status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
 pub use verification::{VerificationError, VerificationState, VerificationStatus, Verifications};

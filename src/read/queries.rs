@@ -24,7 +24,7 @@ use super::lane::Progress;
 use super::pace::Pace;
 use super::reload::Reload;
 use super::sample::Sampled;
-use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
+use super::status::{LaneState, LaneStatus, ProjectionInfo};
 use super::workspace::doc_key;
 
 /// How long a wait goes on before the log is asked whether the position exists at all.
@@ -38,7 +38,7 @@ const SOON: Duration = Duration::from_millis(500);
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
-pub struct Views(Arc<Inner>);
+pub struct Views(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) log: Arc<dyn EventLog>,
@@ -53,8 +53,8 @@ pub(super) struct Inner {
 pub(super) struct Entry {
     pub(super) projection: Arc<dyn AnyProjection>,
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
-    /// Why no generation is built here, if a newer binary wrote what this one cannot read.
-    pub(super) newer: watch::Receiver<Option<String>>,
+    /// Why no generation is built here, if this binary met what it cannot get past.
+    pub(super) blocked: watch::Receiver<Option<LaneState>>,
     /// Whether nobody folds it here.
     pub(super) paused: watch::Receiver<bool>,
     /// What samples of it have shown.
@@ -187,29 +187,16 @@ impl Views {
         self.0.entries.values().map(|entry| self.info(entry)).collect()
     }
 
-    /// Everything that is held back.
-    #[must_use]
-    pub fn parked(&self) -> Vec<ParkedSequence> {
-        let of = |entry: &Entry| {
-            let projection = entry.projection.name().as_str();
-            let live = entry.live.borrow().clone();
-            let maps = live.into_iter().flat_map(|live| {
-                live.lanes.iter().map(|lane| lane.borrow().parked.clone()).collect::<Vec<_>>()
-            });
-            let parked = maps.flat_map(|map| map.as_ref().clone());
-            let show = move |(aggregate, parked)| ParkedSequence::of(projection, aggregate, parked);
-            parked.map(show).collect::<Vec<_>>()
-        };
-        self.0.entries.values().flat_map(of).collect()
-    }
-
     async fn wait_for_live(&self, entry: &Entry, deadline: Instant) -> Result<(), QueryError> {
         let mut live = entry.live.clone();
         let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind(match &*entry.newer.borrow() {
-                Some(newer) => format!("no generation is live, and none can be built: {newer}"),
+            _ => Err(QueryError::Behind(match &*entry.blocked.borrow() {
+                Some(blocked) => {
+                    let why = blocked.detail();
+                    format!("no generation is live, and none can be built: {why}")
+                }
                 None => "no generation is live yet; one is being built".to_owned(),
             })),
         }
@@ -320,6 +307,11 @@ impl Views {
         if paused {
             partitions.iter_mut().for_each(|lane| lane.state = LaneState::Paused);
         }
+        let (newer_events, too_many_parked) = match entry.blocked.borrow().clone() {
+            Some(LaneState::NewerEvents { detail }) => (Some(detail), None),
+            Some(LaneState::TooManyParked { detail }) => (None, Some(detail)),
+            _ => (None, None),
+        };
         ProjectionInfo {
             name,
             revision: entry.projection.revision(),
@@ -327,7 +319,8 @@ impl Views {
             keyed_by: entry.projection.kind(),
             schema: entry.projection.schema(),
             paused,
-            newer_events: entry.newer.borrow().clone(),
+            newer_events,
+            too_many_parked,
             sampled: entry.sampled.borrow().clone(),
             partitions,
         }
@@ -355,7 +348,7 @@ fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneSt
         lag: if progress.at_end { 0 } else { end.0.saturating_sub(progress.next.0) },
         state: progress.state.clone(),
         time: progress.time,
-        parked: progress.parked.len(),
+        parked: progress.parked.values().filter(|parked| !parked.discarded).count(),
     }
 }
 

@@ -10,8 +10,8 @@ use crate::ports::Ids;
 
 use super::comparison::Compared;
 use super::jobs::{Job, Jobs, Part};
+use super::parked::ParkedSequence;
 use super::requests::{Queues, Request};
-use super::status::ParkedSequence;
 
 /// Starts verifications and tells of them. Cheap to clone.
 #[derive(Clone)]

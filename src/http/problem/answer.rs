@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 
 use crate::ports::StoreError;
-use crate::read::{OperationError, QueryError, ReplayError, VerificationError};
+use crate::read::{MendError, OperationError, QueryError, ReplayError, VerificationError};
 use crate::write::{BadCommand, Failure};
 
 use super::Problem;
@@ -87,6 +87,7 @@ impl Problem {
             Self::BadId { .. }
             | Self::BadPercent { .. }
             | Self::BadJobId { .. }
+            | Self::BadParkedId(_)
             | Self::BadCommandId(_) => answer(400, Invalid, "bad_id"),
             Self::BadHeader { .. } => answer(400, Invalid, "bad_header"),
             Self::BadPosition(_) => answer(400, Invalid, "bad_position"),
@@ -115,6 +116,7 @@ impl Problem {
             Self::Replay(error) => of_replay(error),
             Self::Verification(error) => of_verification(error),
             Self::Operation(error) => of_operation(error),
+            Self::Mend(error) => of_mend(error),
             Self::Panic(_) => answer(500, Bug, "internal"),
         }
     }
@@ -163,6 +165,18 @@ fn of_query(error: &QueryError) -> Answer {
         }
         QueryError::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
         QueryError::Store(error) => of_store(error),
+    }
+}
+
+fn of_mend(error: &MendError) -> Answer {
+    match error {
+        MendError::Unknown(_) => answer(404, NotFound, "unknown_parked"),
+        MendError::NeedsReplay(_) => answer(422, Invalid, "needs_replay"),
+        MendError::StillParked { .. } => answer(422, Invalid, "still_parked"),
+        MendError::NotFolded => unavailable("not_folded_here", SOON_SECS),
+        MendError::Busy => unavailable("partition_busy", SOON_SECS),
+        MendError::Log(_) => unavailable("log_unavailable", SOON_SECS),
+        MendError::Store(error) => of_store(error),
     }
 }
 

@@ -16,7 +16,9 @@ use axum::response::{IntoResponse, Response};
 use crate::contract::{InvalidKey, InvalidPosition, Refusal, Version};
 use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
-use crate::read::{OperationError, QueryError, ReplayError, VerificationError};
+use crate::read::{
+    InvalidParkedId, MendError, OperationError, QueryError, ReplayError, VerificationError,
+};
 use crate::write::Failure;
 
 use super::health::Reason;
@@ -48,6 +50,8 @@ pub(super) enum Problem {
     BadPercent { what: &'static str },
     #[error("the id of a {what} is a UUID, `{text}` is none")]
     BadJobId { what: &'static str, text: String },
+    #[error("{0}")]
+    BadParkedId(InvalidParkedId),
     #[error("the header {name} {detail}")]
     BadHeader { name: &'static str, detail: &'static str },
     #[error("the header Idempotency-Key {0}")]
@@ -92,9 +96,13 @@ pub(super) enum Problem {
     Verification(#[from] VerificationError),
     #[error("{}", operation_in_public(.0))]
     Operation(#[from] OperationError),
+    #[error("{}", mend_in_public(.0))]
+    Mend(#[from] MendError),
     #[error("{FAILED}")]
     Panic(String),
 }
+
+const LOG_SILENT: &str = "the log does not answer";
 
 const FAILED: &str = "the service failed; its log has the cause under the request's id";
 
@@ -105,6 +113,7 @@ impl Problem {
             Self::Command(failure) => failure.to_string(),
             Self::Query(error) => error.to_string(),
             Self::Operation(error) => error.to_string(),
+            Self::Mend(error) => error.to_string(),
             Self::Panic(text) => text.clone(),
             other => other.to_string(),
         }
@@ -180,7 +189,7 @@ fn query_in_public(error: &QueryError) -> String {
         QueryError::NotFound { .. } => "there is no view under this key; to read what a command \
              wrote, send the Retell-Position of its answer with the query"
             .to_owned(),
-        QueryError::LogUnavailable(_) => "the log does not answer".to_owned(),
+        QueryError::LogUnavailable(_) => LOG_SILENT.to_owned(),
         QueryError::Store(error) => store_in_public(error).to_owned(),
         QueryError::Behind(_)
         | QueryError::PositionUnknown { .. }
@@ -195,6 +204,18 @@ const fn store_in_public(error: &StoreError) -> &'static str {
         StoreError::Settings(_) => "the view store's settings are wrong",
         StoreError::Torn { .. } => "the views are being rebuilt",
         StoreError::Invalid(_) => FAILED,
+    }
+}
+
+fn mend_in_public(error: &MendError) -> String {
+    match error {
+        MendError::Log(_) => LOG_SILENT.to_owned(),
+        MendError::Store(error) => store_in_public(error).to_owned(),
+        MendError::Unknown(_)
+        | MendError::NeedsReplay(_)
+        | MendError::StillParked { .. }
+        | MendError::NotFolded
+        | MendError::Busy => error.to_string(),
     }
 }
 

@@ -51,8 +51,11 @@ impl Lane {
                 if let Some(rate) = rate {
                     rate.pay(piece.len()).await;
                 }
+                let parked = self.parked.len();
                 self.fold_records(piece).await?;
-                if self.workspace.bytes() > self.parts.build_bytes_max {
+                // A fold that panics begins again at the last flush: not from far before each time.
+                let parked = self.parked.len() > parked;
+                if parked || self.workspace.bytes() > self.parts.build_bytes_max {
                     self.flush().await?;
                 }
                 self.publish(false);

@@ -5,20 +5,25 @@
 //! views in memory for as long as there is room. A lane that finds that another commits to its
 //! space stands by; one whose space is lost says so and ends: nothing is ever refilled in place.
 //!
-//! Read it in this order: `build` folds up to where it was asked to, `compare` holds what was
-//! built beside what is live, `fold` follows the log, `commit` stores.
+//! Read it in this order: `space` looks where the space stands, `build` folds up to where it was
+//! asked to, `compare` holds what was built beside what is live, `fold` follows the log, `commit`
+//! stores, `mend` takes what was held back.
 
 mod build;
 mod commit;
 mod compare;
 mod fold;
+mod mend;
+mod space;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use futures_util::FutureExt;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 
 use crate::config::ReadConfig;
@@ -30,14 +35,15 @@ use crate::shutdown::Shutdown;
 use super::any_projection::AnyProjection;
 use super::comparison::Compared;
 use super::feed::Feed;
+use super::parked::ParkedMap;
 use super::rate::Rate;
 use super::sample::Sample;
 use super::status::LaneState;
-use super::steps::ParkedMap;
+use super::steps::{PoisonMap, Stop, said};
 use super::workspace::Workspace;
 
-/// The map in each space with the aggregates that are held back.
-pub(super) const PARKED_MAP: &str = "parked";
+pub(super) use mend::{Mend, Mended};
+pub(super) use space::parked_in;
 
 /// How long a lane waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -47,6 +53,9 @@ pub(super) const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// How often in a row another's checkpoint must stand still before a lane takes over.
 const STILL_CHECKS: u32 = 3;
+
+/// Sequences that may wait to be mended.
+const MENDS_LEN_MAX: usize = 16;
 
 /// What a lane works with.
 #[derive(Clone)]
@@ -112,12 +121,20 @@ pub(super) struct Lane {
     tracker: Tracker,
     workspace: Workspace,
     parked: ParkedMap,
-    /// What of `parked` is not committed.
-    grown: ParkedMap,
-    /// Aggregates whose fold panicked, from which record on; they outlive a restart of the lane.
-    poison: ParkedMap,
+    /// The aggregates of which `parked` says more, or no longer something, than is committed.
+    regrown: BTreeSet<String>,
+    /// Records at which a fold panicked; they outlive a restart of the lane.
+    poison: PoisonMap,
+    mends: mpsc::Receiver<Mend>,
     compared: Compared,
     progress: watch::Sender<Progress>,
+}
+
+/// What others hold of a lane: how far it is, and where it takes what mends a sequence.
+#[derive(Clone)]
+pub(super) struct LaneHandle {
+    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) mends: mpsc::Sender<Mend>,
 }
 
 /// Why a lane stops folding for now.
@@ -132,14 +149,17 @@ pub(super) enum Halt {
     Lost,
     /// The next record was written by a newer binary.
     Newer(String),
+    /// Too many aggregates are parked.
+    Full(String),
     /// It was built and compared, and that was all.
     Built,
 }
 
 impl Lane {
     /// A lane that folds the space on; with `build` it builds first.
-    pub(super) fn new(parts: LaneParts, build: Option<Build>) -> (Self, watch::Receiver<Progress>) {
+    pub(super) fn new(parts: LaneParts, build: Option<Build>) -> (Self, LaneHandle) {
         let (progress, receiver) = watch::channel(Progress::default());
+        let (mending, mends) = mpsc::channel(MENDS_LEN_MAX);
         let sources = parts.projection.sources().iter().copied().collect();
         let lane = Self {
             parts,
@@ -149,12 +169,13 @@ impl Lane {
             tracker: Tracker::default(),
             workspace: Workspace::default(),
             parked: ParkedMap::new(),
-            grown: ParkedMap::new(),
-            poison: ParkedMap::new(),
+            regrown: BTreeSet::new(),
+            poison: PoisonMap::new(),
+            mends,
             compared: Compared::default(),
             progress,
         };
-        (lane, receiver)
+        (lane, LaneHandle { progress: receiver, mends: mending })
     }
 
     /// Runs until it is stopped, or its space is lost.
@@ -168,9 +189,10 @@ impl Lane {
 
     async fn keep_on(&mut self) {
         loop {
-            let halt = match self.open().await {
-                Ok(()) => self.fold_on().await,
-                Err(halt) => halt,
+            // Whatever a user wrote may panic; what is committed is whole.
+            let halt = match AssertUnwindSafe(self.work()).catch_unwind().await {
+                Ok(halt) => halt,
+                Err(panic) => Halt::Retry(format!("the projection panicked: {}", said(&*panic))),
             };
             let space = &self.parts.space;
             match halt {
@@ -195,78 +217,39 @@ impl Lane {
                     std::future::pending::<()>().await;
                 }
                 Halt::Built => return self.say(LaneState::Built),
-            }
-        }
-    }
-
-    /// Finds out where the space stands, and whether that is of this log.
-    async fn open(&mut self) -> Result<(), Halt> {
-        let LaneParts { store, space, origin, .. } = &self.parts;
-        let (state, parked) = store.read_map(space, PARKED_MAP).await?;
-        let checkpoint = state.checkpoint().copied();
-        let known = match &checkpoint {
-            Some(checkpoint) => origin.has(checkpoint).await?,
-            None => false,
-        };
-        self.workspace.clear();
-        self.grown.clear();
-        match checkpoint.filter(|_| known) {
-            Some(checkpoint) => {
-                self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
-                self.state = state;
-                self.parked = read_parked(space, &parked)?;
-            }
-            None if self.build.is_none() => return Err(Halt::Lost),
-            None => {
-                if state != SpaceState::Empty {
-                    // A build that died in the middle of a flush, or of another log.
-                    super::generations::drop_whole(store.as_ref(), space).await?;
+                Halt::Full(detail) => {
+                    tracing::error!(%space, %detail, "too many aggregates are parked");
+                    self.say(LaneState::TooManyParked { detail });
+                    // Whatever ends the wait, opening finds out where the space stands.
+                    drop(self.wait_for_room().await);
+                    // Who has made room may have mended more than one.
+                    self.poison.clear();
                 }
-                self.tracker = Tracker::default().checking(self.parts.checks);
-                self.state = SpaceState::Empty;
-                self.parked.clear();
             }
         }
-        for (aggregate, poison) in &self.poison {
-            self.parked.entry(aggregate.clone()).or_insert_with(|| poison.clone());
-        }
-        self.publish(false);
-        Ok(())
     }
 
-    /// Looks whether the space is still what this lane made it.
-    async fn check_space(&self) -> Result<(), Halt> {
-        let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
-        if self.is_own(&state) { Ok(()) } else { Err(moved(&state)) }
+    async fn work(&mut self) -> Halt {
+        match self.open().await {
+            Ok(()) => self.fold_on().await,
+            Err(halt) => halt,
+        }
+    }
+
+    /// Waits until a sequence is mended.
+    async fn wait_for_room(&mut self) -> Result<(), Halt> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(mend) = self.mends.recv() => return self.mend(mend).await,
+                () = sleep(IDLE_CHECK) => self.check_space().await?,
+            }
+        }
     }
 
     /// The part of all views that it is about, if not all.
     fn sample(&self) -> Option<Sample> {
         self.build.as_ref().and_then(|build| build.sample)
-    }
-
-    /// Whether the space is where this lane left it.
-    fn is_own(&self, state: &SpaceState) -> bool {
-        *state == self.state || !self.parts.checks.checkpoint
-    }
-
-    /// Waits until the other runner stops; says when the space is lost meanwhile.
-    async fn stand_by(&mut self) -> Result<(), Halt> {
-        tracing::warn!(space = %self.parts.space, "another runner commits here: standing by");
-        let (mut last, mut still) = (SpaceState::Empty, 0);
-        while still < STILL_CHECKS {
-            sleep(IDLE_CHECK).await;
-            let read = self.parts.store.read(&self.parts.space, &[]).await;
-            let Ok((state, _)) = read else { continue };
-            if state == SpaceState::Empty && self.build.is_none() {
-                return Err(Halt::Lost);
-            }
-            still = if state == last { still + 1 } else { 0 };
-            last = state;
-            self.state = last.clone();
-            self.say(LaneState::StandingBy);
-        }
-        Ok(())
     }
 
     fn publish(&self, at_end: bool) {
@@ -304,32 +287,13 @@ impl Lane {
     }
 }
 
-/// What it means that a space's state is not the one that was left.
-fn moved(state: &SpaceState) -> Halt {
-    if *state == SpaceState::Empty { Halt::Lost } else { Halt::StandBy }
-}
-
-/// The aggregates that a space holds back.
-pub(super) async fn parked_in(
-    store: &dyn ViewStore,
-    space: &Space,
-) -> Result<ParkedMap, StoreError> {
-    let (_, fields) = store.read_map(space, PARKED_MAP).await?;
-    read_parked(space, &fields)
-}
-
-fn read_parked(
-    space: &Space,
-    fields: &BTreeMap<String, bytes::Bytes>,
-) -> Result<ParkedMap, StoreError> {
-    let torn = |error: serde_json::Error| StoreError::Torn {
-        space: space.to_string(),
-        detail: format!("what is parked: {error}"),
-    };
-    let read = |(aggregate, json): (&String, &bytes::Bytes)| {
-        serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
-    };
-    fields.iter().map(read).collect::<Result<_, _>>().map_err(torn)
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Newer(detail) => Self::Newer(detail),
+            Stop::Full(detail) => Self::Full(detail),
+        }
+    }
 }
 
 impl From<StoreError> for Halt {

@@ -41,12 +41,13 @@ impl Supervisor {
         if self.building.is_some() {
             return self.go_on_building(pointer).await;
         }
-        let newer = self.published.newer.borrow().clone();
-        match (pointer.building, newer) {
+        let blocked = self.published.blocked.borrow().clone();
+        match (pointer.building, blocked) {
             (Some(generation), None) => self.take_over_or_observe(pointer, generation).await,
-            (Some(_), Some(error)) => {
+            (Some(_), Some(blocked)) => {
                 // A newer binary can finish it; this one would only be in its way.
                 if let Some(asked) = self.asked.take() {
+                    let error = blocked.detail().to_owned();
                     self.end_replay(asked, ReplayState::Failed { error });
                 }
                 Ok(())
@@ -180,8 +181,9 @@ impl Supervisor {
     async fn go_on_building(&mut self, pointer: &Pointer) -> Result<(), Unable> {
         let Some(building) = &mut self.building else { return Ok(()) };
         let generation = &building.generation;
-        if let Some(error) = newer_events(generation) {
-            self.published.newer.send_replace(Some(error.clone()));
+        if let Some(stuck) = stuck(generation) {
+            let error = stuck.detail().to_owned();
+            self.published.blocked.send_replace(Some(stuck));
             return self.give_up(pointer, error).await;
         }
         if generation.any(|state| *state == LaneState::Lost) {
@@ -335,10 +337,10 @@ impl Supervisor {
     }
 }
 
-/// What of a newer binary a generation has met.
-pub(super) fn newer_events(generation: &Generation) -> Option<String> {
-    generation.lanes.iter().find_map(|lane| match &lane.borrow().state {
-        LaneState::NewerEvents { detail } => Some(detail.clone()),
-        _ => None,
-    })
+/// What this binary cannot get past, if it has met something.
+pub(super) fn stuck(generation: &Generation) -> Option<LaneState> {
+    let is_stuck = |state: &LaneState| {
+        matches!(state, LaneState::NewerEvents { .. } | LaneState::TooManyParked { .. })
+    };
+    generation.lanes.iter().map(|lane| lane.borrow().state.clone()).find(is_stuck)
 }

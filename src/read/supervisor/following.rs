@@ -69,7 +69,7 @@ impl Supervisor {
         match whole {
             // Until then nobody knows whether it is of this log.
             Some(live) if shown != Some(live.id) && live.is_known() => {
-                self.published.newer.send_replace(None);
+                self.published.blocked.send_replace(None);
                 let live = self.shown(live, pointer);
                 self.published.live.send_replace(Some(Arc::new(live)));
             }
@@ -95,6 +95,7 @@ impl Supervisor {
             generation: live.id,
             floor: pointer.floor.clone(),
             lanes: live.lanes.clone(),
+            mends: live.mends.clone(),
             spaces: self.spaces(live.id),
         }
     }

@@ -38,6 +38,7 @@ use super::reload::Reload;
 use super::replay::Replays;
 use super::requests::Request;
 use super::sample::Sampled;
+use super::status::LaneState;
 use super::verification::Verifications;
 
 use building::Building;
@@ -95,7 +96,7 @@ pub(super) struct Published {
     /// The generation to read, while it is whole.
     pub(super) live: watch::Sender<Option<Arc<Live>>>,
     /// What kept this binary from building one.
-    pub(super) newer: watch::Sender<Option<String>>,
+    pub(super) blocked: watch::Sender<Option<LaneState>>,
     /// Whether nobody folds it here.
     pub(super) paused: watch::Sender<bool>,
     /// What samples of the views have shown.
@@ -114,7 +115,7 @@ impl Published {
     pub(super) fn new() -> Self {
         Self {
             live: watch::Sender::new(None),
-            newer: watch::Sender::new(None),
+            blocked: watch::Sender::new(None),
             paused: watch::Sender::new(false),
             sampled: watch::Sender::default(),
             reload: Reload::new(),
@@ -126,7 +127,7 @@ impl Published {
         Entry {
             projection,
             live: self.live.subscribe(),
-            newer: self.newer.subscribe(),
+            blocked: self.blocked.subscribe(),
             paused: self.paused.subscribe(),
             sampled: self.sampled.subscribe(),
             reload: self.reload.clone(),

@@ -11,11 +11,12 @@ use crate::ports::{Pointer, Space, StoreError};
 use super::super::comparison::Compared;
 use super::super::generations::Generation;
 use super::super::lane::{Build, parked_in};
+use super::super::parked::ParkedSequence;
 use super::super::rate::Rate;
 use super::super::sample::Sample;
-use super::super::status::{LaneState, ParkedSequence};
+use super::super::status::LaneState;
 use super::super::verification::{VerificationPart, VerificationState};
-use super::building::newer_events;
+use super::building::stuck;
 use super::{Supervisor, Unable};
 
 pub(super) struct Verifying {
@@ -166,8 +167,8 @@ impl Supervisor {
         let mut all = Vec::new();
         for space in self.spaces(generation) {
             let parked = parked_in(&*self.shared.store, &space).await?;
-            let shown = |(aggregate, parked)| ParkedSequence::of(self.name(), aggregate, parked);
-            all.extend(parked.into_iter().map(shown));
+            let shown = parked.iter().map(|(aggregate, it)| it.shown(self.name(), aggregate));
+            all.extend(shown);
         }
         Ok(all)
     }
@@ -179,8 +180,8 @@ impl Verifying {
         if !is_hidden || self.generation.any(|state| *state == LaneState::Lost) {
             return failed("the hidden views were lost meanwhile; verify again".to_owned());
         }
-        if let Some(error) = newer_events(&self.generation) {
-            return failed(error);
+        if let Some(stuck) = stuck(&self.generation) {
+            return failed(stuck.detail().to_owned());
         }
         if self.generation.any(|state| *state != LaneState::Built) {
             return VerificationState::Running;

@@ -4,4 +4,5 @@
 mod copying;
 mod domains;
 mod generations;
+mod parking;
 mod restarts;

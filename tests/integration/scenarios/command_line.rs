@@ -161,7 +161,8 @@ async fn a_view_that_differs_is_named_and_is_exit_code_1() {
     let address = pretend(routes.route("/admin/verifications/7", get(found))).await;
     let ended = client(address, &["verify"], "").await;
     assert_eq!(ended.code, 1, "{ended:?}");
-    let said = "verified accounts: 2 of 1,200 views differ; the first is accounts/acc007 at 1@55:\n  \
+    let said = "verified accounts: 2 of 1,200 views differ; the first is \
+                accounts/acc007 at 1@55:\n  \
                 live {\"balance\":1}\n  log  nothing\n\
                 parked: account/bob in accounts, from 2@7 on: no JSON\n";
     assert_eq!(ended.stdout, said);
