@@ -192,6 +192,9 @@ pub struct ReplayConfig {
     /// How long the previous generation is kept.
     #[serde(rename = "keep_previous_ms", deserialize_with = "millis")]
     pub keep_previous: Duration,
+    /// How long a node that builds may give no sign of life.
+    #[serde(rename = "takeover_timeout_ms", deserialize_with = "millis")]
+    pub takeover_timeout: Duration,
     /// Keys removed at once when a generation is dropped.
     pub drop_keys_max: usize,
 }

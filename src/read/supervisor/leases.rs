@@ -12,15 +12,14 @@ use uuid::Uuid;
 
 use crate::ports::{Lease, Pointer};
 
-/// How often a lease is moved.
-const BEAT_INTERVAL: Duration = Duration::from_secs(3);
-
-/// How long a lease may stand still before its builder is taken for dead.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How often a lease is moved in the time after which its builder is taken for dead.
+const BEATS: u32 = 5;
 
 pub(super) struct Leases {
     node: String,
     instance: Uuid,
+    /// How long a lease may stand still before its builder is taken for dead.
+    silence_max: Duration,
     beaten_at: Instant,
     /// When the lease of a generation was last seen to move.
     seen: BTreeMap<Uuid, (Lease, Instant)>,
@@ -29,9 +28,9 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub(super) fn new(node: &str, instance: Uuid) -> Self {
+    pub(super) fn new(node: &str, instance: Uuid, silence_max: Duration) -> Self {
         let (node, beaten_at) = (node.to_owned(), Instant::now());
-        Self { node, instance, beaten_at, seen: BTreeMap::new(), earlier: None }
+        Self { node, instance, silence_max, beaten_at, seen: BTreeMap::new(), earlier: None }
     }
 
     /// A lease of this process.
@@ -62,14 +61,14 @@ impl Leases {
     pub(super) fn is_dead(&self, generation: Uuid, lease: &Lease) -> bool {
         let is_earlier = self.earlier.as_ref().is_some_and(|it| it.contains(&lease.instance));
         let stands = self.seen.get(&generation).is_some_and(|(_, since)| {
-            lease.instance != self.instance && since.elapsed() >= SILENCE_MAX
+            lease.instance != self.instance && since.elapsed() >= self.silence_max
         });
         is_earlier || stands
     }
 
     /// Moves every lease of this process, when it is time.
     pub(super) fn beat(&mut self, pointer: &mut Pointer) {
-        if self.beaten_at.elapsed() < BEAT_INTERVAL {
+        if self.beaten_at.elapsed() < self.silence_max / BEATS {
             return;
         }
         self.beaten_at = Instant::now();
@@ -95,6 +94,7 @@ mod tests {
     const GENERATION: Uuid = Uuid::from_u128(1);
     const OURS: Uuid = Uuid::from_u128(2);
     const OTHERS: Uuid = Uuid::from_u128(3);
+    const SILENCE_MAX: Duration = Duration::from_secs(15);
 
     fn hidden(node: &str, instance: Uuid, beat: u64) -> Pointer {
         Pointer::default().hiding(GENERATION, Lease { node: node.to_owned(), instance, beat })
@@ -106,7 +106,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_builder_is_dead_when_its_lease_stands_still_for_too_long() {
-        let mut leases = Leases::new("n1", OURS);
+        let mut leases = Leases::new("n1", OURS, SILENCE_MAX);
         for beat in 0..5 {
             let moved = hidden("n2", OTHERS, beat);
             leases.look(&moved);
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_this_node_was_building_before_it_started_again_is_nobodys_at_once() {
-        let mut leases = Leases::new("n1", OURS);
+        let mut leases = Leases::new("n1", OURS, SILENCE_MAX);
         leases.look(&hidden("n1", OTHERS, 7));
         assert!(is_dead(&leases, &hidden("n1", OTHERS, 7)));
         let twin = hidden("n1", Uuid::from_u128(4), 0);
@@ -132,14 +132,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_own_leases_are_moved_and_not_too_often() {
-        let mut leases = Leases::new("n1", OURS);
+        let mut leases = Leases::new("n1", OURS, SILENCE_MAX);
         let mut pointer = hidden("n1", OURS, 0);
         leases.beat(&mut pointer);
         assert_eq!(pointer, hidden("n1", OURS, 0));
-        tokio::time::advance(BEAT_INTERVAL).await;
+        tokio::time::advance(SILENCE_MAX / BEATS).await;
         leases.beat(&mut pointer);
         assert_eq!(pointer, hidden("n1", OURS, 1));
-        tokio::time::advance(BEAT_INTERVAL).await;
+        tokio::time::advance(SILENCE_MAX / BEATS).await;
         let mut others = hidden("n1", OTHERS, 0);
         leases.beat(&mut others);
         assert_eq!(others, hidden("n1", OTHERS, 0));

@@ -144,7 +144,7 @@ impl Supervisor {
         published: Published,
     ) -> Self {
         Self {
-            leases: Leases::new(&shared.node, shared.instance),
+            leases: Leases::new(&shared.node, shared.instance, shared.replay.takeover_timeout),
             shared,
             projection,
             replays,

@@ -80,8 +80,11 @@ impl Cluster {
         replay.memory_bytes_max = 1 + chance.index(8_000);
         replay.keep_previous = Duration::from_millis(200) + chance.millis(2_000);
         replay.drop_keys_max = 1 + chance.index(4);
+        replay.takeover_timeout = Duration::from_millis(200) + chance.millis(1_000);
         let mut verify = DEFAULTS.verify.clone();
-        verify.sample_interval = chance.millis(2_000);
+        if chance.one_in(8) {
+            verify.sample_interval = Duration::from_millis(500) + chance.millis(1_000);
+        }
         verify.sample_percent = 30;
         let changes_max = 6 + chance.index(20);
         let views = MemoryViews::new(world.clock()).with_changes_max(changes_max);
