@@ -109,7 +109,8 @@ impl Lane {
         };
         let own = self.own_members(query(to.clone(), PAGE_LEN)).await?;
         let mut page = Page { to, odd: BTreeMap::new(), both: Vec::new(), at };
-        let mut own: BTreeSet<Bytes> = own.into_iter().collect();
+        let mut own: BTreeSet<Bytes> =
+            own.into_iter().filter(|member| self.is_in_sample(member)).collect();
         for member in members.into_iter().filter(|member| self.is_in_sample(member)) {
             match own.remove(&member) {
                 true => page.both.push(member),
