@@ -96,18 +96,25 @@ impl Lane {
             RangeQuery { index, from, to, limit, descending: false }
         };
         let mut looks = 0;
-        let (members, at) = loop {
+        let (mut members, at) = loop {
             let range = query(Bound::Unbounded, PAGE_LEN);
             let (state, members) = self.parts.store.range(live, &range).await?;
             if let Some(at) = self.reach(inlet, &state, &mut looks).await? {
                 break (members, at);
             }
         };
-        let to = match members.last() {
+        let mut to = match members.last() {
             Some(last) if members.len() == PAGE_LEN => Bound::Included(last.clone()),
             _ => Bound::Unbounded,
         };
-        let own = self.own_members(query(to.clone(), PAGE_LEN)).await?;
+        let range = query(to.clone(), 2 * PAGE_LEN);
+        let (state, own) = self.parts.store.range(&self.parts.space, &range).await?;
+        self.check_own(&state)?;
+        // Far more than there are live: the page ends where these end.
+        if let Some(last) = own.last().filter(|_| own.len() == range.limit) {
+            members.retain(|member| member <= last);
+            to = Bound::Included(last.clone());
+        }
         let mut page = Page { to, odd: BTreeMap::new(), both: Vec::new(), at };
         let mut own: BTreeSet<Bytes> =
             own.into_iter().filter(|member| self.is_in_sample(member)).collect();
@@ -124,21 +131,6 @@ impl Lane {
     fn is_in_sample(&self, member: &Bytes) -> bool {
         let Some(sample) = self.sample() else { return true };
         sample.has(key_of_doc(&String::from_utf8_lossy(member)))
-    }
-
-    /// All own members of a range, however many there are.
-    async fn own_members(&self, mut range: RangeQuery) -> Result<Vec<Bytes>, Stop> {
-        let mut all = Vec::new();
-        loop {
-            let (state, members) = self.parts.store.range(&self.parts.space, &range).await?;
-            self.check_own(&state)?;
-            let len = members.len();
-            all.extend(members);
-            match all.last() {
-                Some(last) if len == range.limit => range.from = Bound::Excluded(last.clone()),
-                _ => return Ok(all),
-            }
-        }
     }
 
     async fn compare_views(
