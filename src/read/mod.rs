@@ -16,6 +16,7 @@ mod inlet;
 mod jobs;
 mod lane;
 mod mending;
+mod missing;
 mod operations;
 mod pace;
 mod parked;

@@ -151,6 +151,11 @@ impl Views {
                 continue;
             };
             let partition = match self.look(entry, &live, key, after).await? {
+                Look::Answer(Err(QueryError::NotFound { .. }))
+                    if self.has_lost(entry, &live, key).await? =>
+                {
+                    return Err(QueryError::Behind(format!("the view of {key} is being rebuilt")));
+                }
                 Look::Answer(answer) => return answer,
                 Look::NotHere(_) if !reloaded => {
                     reloaded = true;
