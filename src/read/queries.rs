@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
 use crate::gate::{Gate, GateState};
@@ -32,9 +32,6 @@ const TRUST: Duration = Duration::from_millis(100);
 
 /// How often a wait looks at the store, for commits of another process.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How long a query waits for a generation that is live and not shown yet.
-const SOON: Duration = Duration::from_millis(500);
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
@@ -328,19 +325,6 @@ impl Views {
             too_many_parked,
             sampled: entry.sampled.borrow().clone(),
             partitions,
-        }
-    }
-}
-
-impl Entry {
-    /// Has the pointer read again, and waits a moment for another generation, if there is one.
-    async fn reload(&self, seen: &Live) {
-        if self.reload.again().await {
-            let mut live = self.live.clone();
-            let is_other = |live: &Option<Arc<Live>>| {
-                live.as_ref().is_some_and(|live| live.generation != seen.generation)
-            };
-            drop(timeout(SOON, live.wait_for(is_other)).await);
         }
     }
 }
