@@ -11,6 +11,7 @@ mod frame;
 mod headers;
 mod health;
 mod index;
+mod lists;
 mod patience;
 mod problem;
 mod queries;
@@ -86,6 +87,7 @@ pub fn router(door: Door) -> Router {
         .route("/commands/{aggregate}/{id}", post(commands::post))
         .route("/commands/{aggregate}/{id}/{command_id}", get(commands::outcome))
         .route("/projections", get(queries::list))
+        .route("/projections/{name}", get(lists::get))
         .route("/projections/{name}/{key}", get(queries::get))
         .route("/admin/replays", get(admin::replays).post(admin::start_replay))
         .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))

@@ -10,30 +10,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
 use crate::gate::{Gate, GateState};
 use crate::log::Checkpoint;
-use crate::ports::{EventLog, StoreError, ViewStore};
+use crate::ports::{EventLog, KEY_INDEX, StoreError, ViewStore};
 
 use super::any_projection::AnyProjection;
 use super::ends::Ends;
 use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
-use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
+use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo, ViewKind};
+use super::waiting::Waiting;
 use super::workspace::doc_key;
-
-/// How long a wait goes on before the log is asked whether the position exists at all.
-const TRUST: Duration = Duration::from_millis(100);
-
-/// How often a wait looks at the store, for commits of another process.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
-pub struct Views(Arc<Inner>);
+pub struct Views(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) log: Arc<dyn EventLog>,
@@ -78,6 +72,30 @@ pub enum QueryError {
     /// The views have not come to the position, or are being rebuilt. Retry later.
     #[error("the views are behind: {0}")]
     Behind(String),
+    /// Merged views are read by key only. Do not retry.
+    #[error("the views of `{0}` are merged over the partitions: they are read by key, not listed")]
+    NotListed(String),
+    /// No index serves the list. Do not retry.
+    #[error("the parameter `{parameter}`: {detail}")]
+    NotServed {
+        /// The parameter that none serves.
+        parameter: String,
+        /// Why.
+        detail: String,
+        /// The fields of each index.
+        indexes: Vec<Vec<&'static str>>,
+    },
+    /// The value of a parameter is none. Do not retry.
+    #[error("the parameter `{parameter}`: {expected} is expected")]
+    BadValue {
+        /// Which parameter.
+        parameter: String,
+        /// What its value may be.
+        expected: String,
+    },
+    /// The cursor is not one that a page of the same query gave. Do not retry.
+    #[error("the cursor is not one that a page of this query gave; begin without one")]
+    BadCursor,
     /// The position is beyond the log's end. Do not retry.
     #[error("position {position} is not in the log, whose partition ends at {end}")]
     PositionUnknown {
@@ -103,8 +121,8 @@ pub enum QueryError {
 }
 
 /// What one look at the store gave.
-enum Look {
-    Answer(Result<Found, QueryError>),
+pub(super) enum Look<T> {
+    Answer(T),
     /// This partition has not come far enough.
     NotYet(Partition),
 }
@@ -125,41 +143,14 @@ impl Views {
         after: &Positions,
         wait: Duration,
     ) -> Result<Found, QueryError> {
-        let unknown = || QueryError::UnknownProjection(projection.to_owned());
-        let entry = self.0.entries.get(projection).ok_or_else(unknown)?;
-        self.check_store()?;
-        self.check_partitions(after)?;
-        let begun = Instant::now();
-        let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        let (mut trusted, mut told) = (false, false);
+        let entry = self.0.entry(projection)?;
+        self.0.check(after)?;
+        let mut waiting = Waiting::new(&self.0, entry, after, wait);
         loop {
-            let live = entry.live.borrow().clone();
-            let Some(live) = live else {
-                self.wait_for_live(entry, deadline).await?;
-                continue;
-            };
-            let partition = match self.look(entry, &live, key, after).await? {
+            let live = waiting.live().await?;
+            match self.look(entry, &live, key, after).await? {
                 Look::Answer(answer) => return answer,
-                Look::NotYet(partition) => partition,
-            };
-            if Instant::now() >= deadline {
-                return Err(QueryError::Behind(behind(&live, partition, after)));
-            }
-            if !trusted && begun.elapsed() >= TRUST {
-                self.check_positions(after).await?;
-                trusted = true;
-            }
-            let _hurry = self.0.paces[partition.0 as usize].hurry();
-            let mut progress = live.lanes[partition.0 as usize].clone();
-            let passed = |progress: &Progress| has_passed(progress, after.get(partition));
-            let look_at = (Instant::now() + LOOK).min(deadline);
-            // A lane that twice says more than the store shows has lost its space, and does not
-            // know it yet: without a rest this would ask the store again and again.
-            let told_again = std::mem::replace(&mut told, passed(&progress.borrow())) && told;
-            let ended = matches!(timeout_at(look_at, progress.wait_for(passed)).await, Ok(Err(_)));
-            if ended || told_again {
-                // Only the store can tell what the lane's successor has done.
-                sleep_until(look_at).await;
+                Look::NotYet(partition) => waiting.moved(&live, partition).await?,
             }
         }
     }
@@ -192,25 +183,13 @@ impl Views {
         self.0.entries.values().flat_map(of).collect()
     }
 
-    async fn wait_for_live(&self, entry: &Entry, deadline: Instant) -> Result<(), QueryError> {
-        let mut live = entry.live.clone();
-        let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind(match &*entry.newer.borrow() {
-                Some(newer) => format!("no generation is live, and none can be built: {newer}"),
-                None => "no generation is live yet; one is being built".to_owned(),
-            })),
-        }
-    }
-
     async fn look(
         &self,
         entry: &Entry,
         live: &Live,
         key: &Key,
         after: &Positions,
-    ) -> Result<Look, QueryError> {
+    ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let partitions = self.0.log.partitions();
         let home = entry.projection.partition_of(key, partitions);
         for position in
@@ -239,7 +218,7 @@ impl Views {
         live: &Live,
         doc: &[String],
         after: &Positions,
-    ) -> Result<Look, QueryError> {
+    ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
         let reads = homes.iter().map(|&partition| self.read(live, partition, doc));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
@@ -264,37 +243,6 @@ impl Views {
         Ok((state.checkpoint().copied(), values.into_iter().next().flatten()))
     }
 
-    /// A store whose settings are wrong, such as one that evicts, is not believed.
-    fn check_store(&self) -> Result<(), QueryError> {
-        if self.0.store_gate.is_open() {
-            return Ok(());
-        }
-        match self.0.store_gate.state() {
-            GateState::Open => Ok(()),
-            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
-            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
-        }
-    }
-
-    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
-        let partitions = self.0.log.partitions().count();
-        match after.iter().find(|position| position.partition.0 >= partitions) {
-            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
-            None => Ok(()),
-        }
-    }
-
-    async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
-        for position in after.iter() {
-            let end = self.0.log.end(position.partition).await;
-            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
-            if position.offset >= end {
-                return Err(QueryError::PositionUnknown { position, end });
-            }
-        }
-        Ok(())
-    }
-
     fn info(&self, entry: &Entry) -> ProjectionInfo {
         let live = entry.live.borrow().clone();
         let name = entry.projection.name().as_str();
@@ -313,10 +261,66 @@ impl Views {
             revision: entry.projection.revision(),
             generation: live.as_ref().map(|live| live.generation),
             keyed_by: entry.projection.kind(),
+            indexes: indexes(entry.projection.as_ref()),
             schema: entry.projection.schema(),
             paused,
             newer_events: entry.newer.borrow().clone(),
             partitions,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn entry(&self, projection: &str) -> Result<&Entry, QueryError> {
+        let unknown = || QueryError::UnknownProjection(projection.to_owned());
+        self.entries.get(projection).ok_or_else(unknown)
+    }
+
+    /// Checks what can be known before anything is looked at.
+    pub(super) fn check(&self, after: &Positions) -> Result<(), QueryError> {
+        self.check_store()?;
+        self.check_partitions(after)
+    }
+
+    /// A store whose settings are wrong, such as one that evicts, is not believed.
+    fn check_store(&self) -> Result<(), QueryError> {
+        if self.store_gate.is_open() {
+            return Ok(());
+        }
+        match self.store_gate.state() {
+            GateState::Open => Ok(()),
+            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
+            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
+        }
+    }
+
+    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
+        let partitions = self.log.partitions().count();
+        match after.iter().find(|position| position.partition.0 >= partitions) {
+            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that these positions are in the log.
+    pub(super) async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
+        for position in after.iter() {
+            let end = self.log.end(position.partition).await;
+            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
+            if position.offset >= end {
+                return Err(QueryError::PositionUnknown { position, end });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields of each index of a projection, that by key first; none when it is not listed.
+pub(super) fn indexes(projection: &dyn AnyProjection) -> Vec<Vec<&'static str>> {
+    match projection.kind() {
+        ViewKind::Merged => Vec::new(),
+        ViewKind::Aggregate(_) => {
+            std::iter::once(vec![KEY_INDEX]).chain(projection.indexes().iter()).collect()
         }
     }
 }
@@ -333,13 +337,9 @@ fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneSt
     }
 }
 
-fn has_passed(progress: &Progress, wanted: Option<Offset>) -> bool {
-    wanted.is_none_or(|wanted| progress.next > wanted)
-}
-
 /// The last record in a space, if it has come to what was asked for and is not from before the
 /// generation was live.
-fn position(
+pub(super) fn position(
     checkpoint: Option<Checkpoint>,
     after: &Positions,
     live: &Live,
@@ -365,12 +365,4 @@ fn whole(
         detail: error.to_string(),
     });
     Ok(Found { view: merged?, positions })
-}
-
-fn behind(live: &Live, partition: Partition, after: &Positions) -> String {
-    let at = live.lanes[partition.0 as usize].borrow().next;
-    match after.get(partition) {
-        Some(wanted) => format!("partition {partition} is at {at}, {wanted} was asked for"),
-        None => format!("partition {partition} is being rebuilt"),
-    }
 }

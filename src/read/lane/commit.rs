@@ -2,6 +2,8 @@
 
 use crate::ports::{Change, Commit, SpaceState};
 
+use super::super::any_projection::{LinkSlot, Slot};
+use super::super::index::Indexes;
 use super::{Halt, Lane, LaneParts, PARKED_MAP, moved};
 
 impl Lane {
@@ -33,6 +35,7 @@ impl Lane {
             self.commit_as(SpaceState::At(checkpoint), &[]).await?;
         }
         self.workspace.clear();
+        self.links.clear();
         Ok(())
     }
 
@@ -41,7 +44,13 @@ impl Lane {
     }
 
     fn take_changes(&mut self) -> Vec<Change> {
-        let mut changes = self.workspace.take_changes(self.parts.projection.as_ref());
+        let projection = self.parts.projection.as_ref();
+        let render = |slot: &Slot| projection.render(slot);
+        let mut changes = self.workspace.take_changes(projection.indexes(), render);
+        if let Some(links) = projection.links() {
+            let render = |link: &LinkSlot| Some(links.render_link(link));
+            changes.append(&mut self.links.take_changes(Indexes::NONE, render));
+        }
         for (aggregate, parked) in std::mem::take(&mut self.grown) {
             let value = serde_json::to_vec(&parked).expect("it has string keys only").into();
             let map = PARKED_MAP.to_owned();

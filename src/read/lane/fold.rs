@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
-use crate::contract::{Key, Position};
+use crate::contract::Position;
 use crate::ports::{LogRecord, SpaceState};
 
+use super::super::index::Indexes;
 use super::super::inlet::Inlet;
-use super::super::steps::{Limits, Parked, Step, Steps};
-use super::super::workspace::doc_key;
+use super::super::steps::{Limits, Parked, Reader, Step, Steps, source_and_target};
+use super::super::workspace::Workspace;
 use super::{Halt, IDLE_CHECK, Lane, LaneParts, moved};
 
 /// Views read from the store at once.
@@ -40,7 +41,8 @@ impl Lane {
             self.fold_records(&fed.records[seen..]).await?;
             if let Some(until) = self.build_until {
                 let built = fed.at_end || self.tracker.next() >= until;
-                if built || self.workspace.bytes() > self.parts.build_bytes_max {
+                let held = self.workspace.bytes() + self.links.bytes();
+                if built || held > self.parts.build_bytes_max {
                     self.flush().await?;
                 }
                 if built && self.state.checkpoint().is_some() {
@@ -54,25 +56,26 @@ impl Lane {
     async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
         let partition = self.parts.space.partition;
         let following = self.build_until.is_none();
-        // A view that is new takes two changes: itself, and its place in the index.
-        let live_max = self.parts.store.changes_max() / 2;
-        let keys_max = if following { live_max } else { usize::MAX };
+        let limits = self.limits(following);
+        self.load_links(records).await?;
         while !records.is_empty() {
             let position = |record: &LogRecord| Position { partition, offset: record.offset };
-            let steps = Steps::of(
-                self.parts.projection.as_ref(),
-                &self.sources,
-                &self.tracker,
-                &self.parked,
-                records,
-                position,
-                &Limits { keys_max },
-            );
+            let reader = Reader {
+                projection: self.parts.projection.as_ref(),
+                sources: &self.sources,
+                parked: &self.parked,
+                links: &self.links,
+                limits,
+            };
+            let steps = Steps::of(&reader, &self.tracker, records, position);
             self.load(&steps).await?;
             if let Err((aggregate, poison)) = self.fold(&steps) {
                 tracing::error!(%aggregate, error = poison.error, "a fold panicked: parked");
                 self.poison.insert(aggregate, poison);
                 return Err(Halt::Reopen);
+            }
+            for (target, link) in &steps.links {
+                self.links.slot(target.as_str()).clone_from(link);
             }
             self.tracker = steps.tracker;
             self.parked.extend(steps.parked.clone());
@@ -86,38 +89,70 @@ impl Lane {
             }
             records = &records[steps.taken..];
         }
+        if following {
+            self.links.age(self.parts.config.cached_views_max);
+        }
         Ok(())
+    }
+
+    fn limits(&self, following: bool) -> Limits {
+        let changes_max = if following { self.parts.store.changes_max() } else { usize::MAX };
+        // A new one: itself, and a place in the index by key and in each other. One that was
+        // there: itself, and out of one place and into another in each.
+        let indexes = self.parts.projection.indexes().len();
+        let per_view = (2 + indexes).max(1 + 2 * indexes);
+        Limits { changes_max, per_view }
     }
 
     /// Brings every view that the steps change into memory.
     async fn load(&mut self, steps: &Steps<'_>) -> Result<(), Halt> {
-        let mut missing: Vec<&str> = Vec::new();
         let keys = steps.steps.iter().flat_map(Step::keys);
-        for key in keys {
-            if !self.workspace.touch(key) {
-                missing.push(key);
-            }
-        }
-        missing.sort_unstable();
-        missing.dedup();
+        let missing = missing(&mut self.workspace, keys);
         let projection = self.parts.projection.clone();
-        let empty = self.state == SpaceState::Empty;
         for keys in missing.chunks(LOAD_MAX) {
-            let stored = if empty { vec![None; keys.len()] } else { self.read(keys).await? };
+            let stored = self.read(&self.workspace, keys).await?;
             for (key, stored) in keys.iter().zip(stored) {
                 let slot = projection.slot(stored.as_deref()).map_err(|error| {
                     tracing::error!(space = %self.parts.space, key, %error, "a view is torn");
                     Halt::Lost
                 })?;
-                let key = Key::new(key).expect("a view's key was checked before");
-                self.workspace.hold(key, slot, stored.is_some());
+                self.workspace.hold(key, slot, stored.as_deref(), projection.indexes());
             }
         }
         Ok(())
     }
 
-    async fn read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, Halt> {
-        let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
+    /// Brings the link of every aggregate of the records into memory.
+    async fn load_links(&mut self, records: &[LogRecord]) -> Result<(), Halt> {
+        let projection = self.parts.projection.clone();
+        let Some(links) = projection.links() else { return Ok(()) };
+        let of =
+            |record: &LogRecord| source_and_target(&self.sources, record).map(|(_, target)| target);
+        let targets: Vec<_> = records.iter().filter_map(of).collect();
+        let missing = missing(&mut self.links, targets.iter().map(|target| target.as_str()));
+        for keys in missing.chunks(LOAD_MAX) {
+            let stored = self.read(&self.links, keys).await?;
+            for (key, stored) in keys.iter().zip(stored) {
+                let link = links.link_of(stored.as_deref()).map_err(|error| {
+                    tracing::error!(space = %self.parts.space, key, %error, "a link is torn");
+                    Halt::Lost
+                })?;
+                self.links.hold(key, link, stored.as_deref(), Indexes::NONE);
+            }
+        }
+        Ok(())
+    }
+
+    /// The stored values of a workspace's keys.
+    async fn read<S>(
+        &self,
+        workspace: &Workspace<S>,
+        keys: &[&str],
+    ) -> Result<Vec<Option<Bytes>>, Halt> {
+        if self.state == SpaceState::Empty {
+            return Ok(vec![None; keys.len()]);
+        }
+        let keys: Vec<String> = keys.iter().map(|key| workspace.stored_key(key)).collect();
         let (state, values) = self.parts.store.read(&self.parts.space, &keys).await?;
         if self.is_own(&state) { Ok(values) } else { Err(moved(&state)) }
     }
@@ -127,8 +162,8 @@ impl Lane {
         let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
         for step in &steps.steps {
             let fold = || {
-                step.for_each(|key, recorded| {
-                    projection.fold(workspace.slot(key), key, recorded);
+                step.for_each(|key, link, recorded| {
+                    projection.fold(workspace.slot(key), key, link, recorded);
                 });
             };
             if catch_unwind(AssertUnwindSafe(fold)).is_err() {
@@ -139,4 +174,15 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+/// Those of the keys that a workspace does not hold, each once; the others are young now.
+fn missing<'k, S>(
+    workspace: &mut Workspace<S>,
+    keys: impl Iterator<Item = &'k str>,
+) -> Vec<&'k str> {
+    let mut missing: Vec<&str> = keys.filter(|key| !workspace.touch(key)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
 }

@@ -21,11 +21,11 @@ use crate::log::{Checks, Tracker};
 use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
-use super::any_projection::AnyProjection;
+use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::feed::Feed;
 use super::status::LaneState;
 use super::steps::ParkedMap;
-use super::workspace::Workspace;
+use super::workspace::{DOC, LINK, Workspace};
 
 /// The map in each space with the aggregates that are held back.
 pub(super) const PARKED_MAP: &str = "parked";
@@ -84,7 +84,9 @@ pub(super) struct Lane {
     state: SpaceState,
     /// What was folded.
     tracker: Tracker,
-    workspace: Workspace,
+    workspace: Workspace<Slot>,
+    /// By aggregate, `TYPE/ID`; none where the projection remembers nothing.
+    links: Workspace<LinkSlot>,
     parked: ParkedMap,
     /// What of `parked` is not committed.
     grown: ParkedMap,
@@ -121,7 +123,8 @@ impl Lane {
             build_until,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
-            workspace: Workspace::default(),
+            workspace: Workspace::new(DOC),
+            links: Workspace::new(LINK),
             parked: ParkedMap::new(),
             grown: ParkedMap::new(),
             poison: ParkedMap::new(),
@@ -181,6 +184,7 @@ impl Lane {
             None => false,
         };
         self.workspace.clear();
+        self.links.clear();
         self.grown.clear();
         match checkpoint.filter(|_| known) {
             Some(checkpoint) => {

@@ -3,4 +3,5 @@
 
 mod copying;
 mod domains;
+mod lists;
 mod restarts;

@@ -7,6 +7,7 @@ pub(crate) mod command_line;
 pub(crate) mod copies;
 pub(crate) mod forge;
 pub(crate) mod kafka;
+pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod outage;
 pub(crate) mod parcel;
