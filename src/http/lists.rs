@@ -3,13 +3,14 @@
 //! `owner=ann`, `balance.gte=100`, `sort=-balance`, `limit=50`, `cursor=…`. A page is put together
 //! from views as they are stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use crate::config::QueriesConfig;
 use crate::read::{Comparison, Filter, ListQuery, Page, QueryError, Sort};
@@ -33,7 +34,7 @@ pub(super) async fn get(
     let asked = Asked::of(&door, headers)?;
     let response = match door.views.page(&name, &query, &asked.after, asked.wait).await {
         Ok(found) => page(&found),
-        Err(error) => axum::response::IntoResponse::into_response(Problem::from(error)),
+        Err(error) => Problem::from(error).into_response(),
     };
     Ok(asked.applied_to(response))
 }
@@ -42,9 +43,12 @@ fn query(uri: &Uri, config: &QueriesConfig) -> Result<ListQuery, Problem> {
     let items_max = config.page_items_max;
     let (limit, bytes_max) = (LIMIT.min(items_max), config.page_bytes_max);
     let mut query = ListQuery { limit, bytes_max, ..ListQuery::default() };
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for parameter in extract::parameters(uri) {
         let (name, value) = parameter?;
+        if !seen.insert(name.clone()) {
+            return Err(bad(&name, "it once".to_owned()));
+        }
         match &*name {
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=items_max).contains(limit));
@@ -61,10 +65,6 @@ fn query(uri: &Uri, config: &QueriesConfig) -> Result<ListQuery, Problem> {
             }
             _ => query.filters.push(filter(&name, &value)?),
         }
-        if seen.contains(&name) {
-            return Err(bad(&name, "it once".to_owned()));
-        }
-        seen.push(name);
     }
     Ok(query)
 }

@@ -13,7 +13,7 @@ use crate::ports::RangeQuery;
 
 use super::super::workspace::DOC;
 use super::kind::Kind;
-use super::{Index, Indexes, KEY, KEY_INDEX, ordered};
+use super::{FIELDS_MAX, Index, Indexes, KEY, KEY_INDEX, ordered};
 
 /// What a list is asked for.
 #[derive(Clone, Debug)]
@@ -194,6 +194,10 @@ const SEAL_LEN: usize = 32;
 impl<'q> Conditions<'q> {
     fn of(query: &'q ListQuery) -> Result<Self, Unlisted> {
         let mut all = Self::default();
+        // Each of an index's fields once, and the other end of a range.
+        if let Some(filter) = query.filters.get(FIELDS_MAX + 1) {
+            return Err(filter.not_served("no index has so many fields"));
+        }
         for filter in &query.filters {
             let twice = || filter.not_served("it stands there twice");
             let is_null = filter.is == Comparison::Null && filter.is_true()?;
