@@ -12,7 +12,7 @@ use retell::ports::{EventLog, Ids, Tails, ViewStore};
 use retell::read::{self, Keyed, Merged, Projections, ReadParts, Replays, Views};
 use retell::shutdown::Shutdown;
 use retell::write::{Commands, Identity, Kinds, WriteParts};
-use retell::{MergedProjection, Name, Partition, Projection};
+use retell::{LinkedProjection, Name, Partition, Projection};
 use tokio::task::JoinSet;
 
 use super::counter::{Counter, Tallies, Total};
