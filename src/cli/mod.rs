@@ -5,6 +5,7 @@
 mod bar;
 mod config;
 mod log;
+mod parked;
 mod replay;
 mod send;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
     Status(status::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
+    /// List what projections hold back; retry or discard one
+    Parked(parked::Args),
     Send(send::Args),
 }
 
@@ -70,6 +73,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
+        Some(Command::Parked(args)) => on_threads(parked::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };
     match ended {

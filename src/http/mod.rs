@@ -12,6 +12,7 @@ mod headers;
 mod health;
 mod index;
 mod lists;
+mod parked;
 mod patience;
 mod problem;
 mod queries;
@@ -91,6 +92,9 @@ pub fn router(door: Door) -> Router {
         .route("/projections/{name}/{key}", get(queries::get))
         .route("/admin/replays", get(admin::replays).post(admin::start_replay))
         .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))
+        .route("/admin/parked", get(parked::list))
+        .route("/admin/parked/{id}/retry", post(parked::retry))
+        .route("/admin/parked/{id}/discard", post(parked::discard))
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

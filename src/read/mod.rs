@@ -3,7 +3,8 @@
 //! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
 //! generation live and builds another when asked; [`Views`] answers queries, waiting for a
-//! position if asked. Nothing here knows a concrete view or what a store is made of.
+//! position if asked. What cannot be folded is `parked`; `mending` folds it again. Nothing here
+//! knows a concrete view or what a store is made of.
 
 mod any_projection;
 mod ends;
@@ -12,8 +13,10 @@ mod generations;
 mod index;
 mod inlet;
 mod lane;
+mod mending;
 mod pace;
 mod pages;
+mod parked;
 mod queries;
 mod replay;
 mod start;
@@ -25,8 +28,10 @@ mod workspace;
 
 pub use any_projection::{AnyLinks, AnyProjection, Keyed, LinkSlot, Merged, Projections, Slot};
 pub use index::{Comparison, Filter, IndexFlaw, Indexes, ListQuery, Sort};
+pub use mending::{MendError, Retried};
 pub use pages::Page;
+pub use parked::{InvalidParkedId, ParkedEvent, ParkedId, ParkedSequence, ParkedState};
 pub use queries::{Found, QueryError, Views};
 pub use replay::{ReplayError, ReplayState, ReplayStatus, Replays};
 pub use start::{ReadParts, start};
-pub use status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo, ViewKind};
+pub use status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};

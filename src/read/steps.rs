@@ -3,33 +3,24 @@
 //! Only what counts is decoded, and only of aggregates that the projection reads: the record's
 //! key says so before its JSON is touched.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::contract::{Key, Position, Recorded, Source, Target};
-use crate::events::{Commit, Decoded, Unreadable};
+use crate::contract::{Key, Position, Recorded, Source, Target, Version};
+use crate::events::{Commit, Decoded, Undecodable, Unreadable};
 use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
 
 use super::any_projection::{AnyProjection, LinkSlot};
+use super::parked::{Parked, ParkedMap, Poison};
 use super::workspace::Workspace;
 
-/// An aggregate that this projection holds back on this partition.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) struct Parked {
-    /// Its first event that could not be folded.
-    pub(super) position: Position,
-    /// Why.
-    pub(super) error: String,
-    /// Its records that were held back, with the first.
-    pub(super) count: u64,
-}
-
-/// All aggregates that are held back, by `TYPE/ID`.
-pub(super) type ParkedMap = BTreeMap<String, Parked>;
+/// Records at which a fold panicked, by `TYPE/ID`: there the aggregate is to be parked.
+pub(super) type PoisonMap = BTreeMap<String, (Position, Poison)>;
 
 /// A commit to fold, and its events.
 pub(super) struct Step<'r> {
@@ -59,61 +50,82 @@ pub(super) struct Steps<'r> {
     pub(super) parked: ParkedMap,
     /// The links that the steps change, as they are after the last one.
     pub(super) links: HashMap<Target, LinkSlot>,
-    /// Something newer than this binary comes next: go no further.
-    pub(super) newer: Option<String>,
+    /// Go no further.
+    pub(super) stop: Option<Stop>,
+    /// Aggregates that are held back, with those parked here.
+    held: usize,
 }
 
-/// What records are read with.
-pub(super) struct Reader<'a> {
-    pub(super) projection: &'a dyn AnyProjection,
-    pub(super) sources: &'a [Source],
-    pub(super) parked: &'a ParkedMap,
+/// Why the next record is not taken.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It is newer than this binary.
+    Newer(String),
+    /// Its aggregate would have to be parked, and too many are.
+    Full(String),
+}
+
+/// What is known of a partition before a run of records.
+pub(super) struct Before<'l> {
+    pub(super) sources: &'l [Source],
+    pub(super) tracker: &'l Tracker,
+    pub(super) parked: &'l ParkedMap,
+    pub(super) poison: &'l PoisonMap,
     /// Has the link of every aggregate of the records, where the projection has links.
-    pub(super) links: &'a Workspace<LinkSlot>,
-    pub(super) limits: Limits,
+    pub(super) links: &'l Workspace<LinkSlot>,
 }
 
-/// How many changes a run may ask for.
-#[derive(Clone, Copy)]
+/// A link, and its place in the index of keys.
+const CHANGES_PER_LINK: usize = 2;
+
+/// How far a run may go.
 pub(super) struct Limits {
+    /// Changes that it may ask for.
     pub(super) changes_max: usize,
     /// The most changes that one view needs: itself, and its places in the indexes.
     pub(super) per_view: usize,
+    /// Aggregates that may be held back.
+    pub(super) parked_max: usize,
 }
 
 impl<'r> Steps<'r> {
-    /// Takes records until they ask for too many changes, or something newer than this binary
-    /// comes.
+    /// Takes records until they ask for too many changes, or one comes that cannot be taken.
     pub(super) fn of(
-        reader: &Reader<'_>,
-        tracker: &Tracker,
+        projection: &dyn AnyProjection,
+        before: &Before<'_>,
         records: &'r [LogRecord],
         position: impl Fn(&LogRecord) -> Position,
+        limits: &Limits,
     ) -> Self {
         let mut steps = Self {
             steps: Vec::new(),
-            tracker: *tracker,
+            tracker: *before.tracker,
             taken: 0,
             parked: ParkedMap::new(),
             links: HashMap::new(),
-            newer: None,
+            stop: None,
+            held: before.parked.len(),
         };
         let mut keys = HashSet::new();
         for record in records {
+            // Another sequence may grow with every record.
+            if steps.taken > 0 && steps.changes(limits, &keys) >= limits.changes_max {
+                break;
+            }
             let mut after = steps.tracker;
             let mark = after.step(record.offset, record.time, &record.stamp, &record.value);
-            if mark == Mark::Counts && record.offset >= tracker.next() {
+            if mark == Mark::Counts && record.offset >= before.tracker.next() {
                 let position = position(record);
-                match steps.read(reader, record, position) {
+                match steps.read(projection, before, record, position, limits.parked_max) {
                     Reading::Step(step) => {
-                        if steps.exceed(&reader.limits, &mut keys, &step) {
+                        if steps.exceed(limits, &mut keys, &step) {
                             break;
                         }
-                        steps.take(*step, reader);
+                        steps.take(*step, before);
                     }
                     Reading::Skip => {}
-                    Reading::Newer(what) => {
-                        steps.newer = Some(format!("record {position}: {what}"));
+                    Reading::Stop(stop) => {
+                        steps.stop = Some(stop);
                         break;
                     }
                 }
@@ -124,39 +136,14 @@ impl<'r> Steps<'r> {
         steps
     }
 
-    fn read(
-        &mut self,
-        reader: &Reader<'_>,
-        record: &'r LogRecord,
-        position: Position,
-    ) -> Reading<'r> {
-        let Some((source, target)) = source_and_target(reader.sources, record) else {
-            return Reading::Skip;
-        };
-        let parked = [&self.parked, reader.parked];
-        let before = parked.into_iter().find_map(|parked| parked.get(target.as_str()));
-        if let Some(before) = before {
-            let grown = Parked { count: before.count + 1, ..before.clone() };
-            self.parked.insert(target.as_str().to_owned(), grown);
-            return Reading::Skip;
-        }
-        let held = || reader.links.get(target.as_str());
-        let link = self.links.get(&target).or_else(held).cloned();
-        match decode(reader.projection, source, &target, link, record, position) {
-            Ok(step) => Reading::Step(Box::new(step)),
-            Err(Bad::Newer(what)) => Reading::Newer(what),
-            Err(Bad::Poison(error)) => {
-                let first = Parked { position, error, count: 1 };
-                self.parked.insert(target.as_str().to_owned(), first);
-                Reading::Skip
-            }
-        }
+    /// The changes that the steps ask for, at most.
+    fn changes(&self, limits: &Limits, keys: &HashSet<String>) -> usize {
+        let links = self.links.len() * CHANGES_PER_LINK;
+        keys.len() * limits.per_view + links + self.parked.len()
     }
 
-    /// Whether a further step would ask for too many changes. One step is always taken.
+    /// Whether a further step would ask for too many changes. The first is always taken.
     fn exceed(&self, limits: &Limits, keys: &mut HashSet<String>, step: &Step<'_>) -> bool {
-        /// A link, and its place in the index of keys.
-        const PER_LINK: usize = 2;
         if limits.changes_max == usize::MAX {
             return false;
         }
@@ -165,34 +152,84 @@ impl<'r> Steps<'r> {
                 keys.insert(key.to_owned());
             }
         }
-        let links = self.links.len() + usize::from(step.link().is_some());
-        let changes = keys.len() * limits.per_view + links * PER_LINK + self.parked.len();
-        changes > limits.changes_max && !self.steps.is_empty()
+        let link = step.link().map_or(0, |_| CHANGES_PER_LINK);
+        let is_first = self.steps.is_empty() && self.parked.is_empty();
+        self.changes(limits, keys) + link > limits.changes_max && !is_first
     }
 
-    fn take(&mut self, step: Step<'r>, reader: &Reader<'_>) {
-        let was = |link: &LinkSlot| {
-            let before = self.links.get(&step.target);
-            before
-                .or_else(|| reader.links.get(step.target.as_str()))
-                .is_some_and(|before| std::sync::Arc::ptr_eq(before, link))
-        };
-        if let Some(link) = step.link().filter(|link| !was(link)) {
-            self.links.insert(step.target.clone(), link.clone());
+    fn take(&mut self, step: Step<'r>, known: &Before<'_>) {
+        if let Some(link) = step.link() {
+            let held = known.links.get(step.target.as_str());
+            let before = self.links.get(&step.target).or(held);
+            if !before.is_some_and(|before| Arc::ptr_eq(before, link)) {
+                self.links.insert(step.target.clone(), link.clone());
+            }
         }
         self.steps.push(step);
+    }
+
+    fn read(
+        &mut self,
+        projection: &dyn AnyProjection,
+        known: &Before<'_>,
+        record: &'r LogRecord,
+        position: Position,
+        parked_max: usize,
+    ) -> Reading<'r> {
+        let Some((source, target)) = source_and_target(known.sources, record) else {
+            return Reading::Skip;
+        };
+        let name = target.as_str();
+        if let Some(held) = self.parked.get(name).or_else(|| known.parked.get(name)) {
+            if !held.discarded {
+                let grown = Parked { count: held.count + 1, ..held.clone() };
+                self.parked.insert(name.to_owned(), grown);
+            }
+            return Reading::Skip;
+        }
+        let poison = known.poison.get(name).filter(|(at, _)| *at == position);
+        let step = match poison {
+            Some((_, poison)) => Err(Bad::Poison(poison.clone())),
+            None => {
+                let link = self.links.get(&target).or_else(|| known.links.get(name)).cloned();
+                decode(projection, source, &target, link, record, position)
+            }
+        };
+        let poison = match step {
+            Ok(step) => return Reading::Step(Box::new(step)),
+            Err(Bad::Newer(what)) => {
+                return Reading::Stop(Stop::Newer(format!("record {position}: {what}")));
+            }
+            Err(Bad::Poison(poison)) => poison,
+        };
+        if self.held >= parked_max {
+            let Poison { error, .. } = poison;
+            return Reading::Stop(Stop::Full(format!(
+                "{parked_max} aggregates are parked (read.parked_aggregates_max), and {name} \
+                 would be one more at {position}: {error}"
+            )));
+        }
+        tracing::error!(aggregate = name, %position, error = poison.error, "parked");
+        let before = self.tracker.checkpoint().expect("a record counts only after a claim");
+        self.parked.insert(name.to_owned(), Parked::first(record, position, before, poison));
+        self.held += 1;
+        Reading::Skip
     }
 }
 
 enum Reading<'r> {
     Step(Box<Step<'r>>),
     Skip,
-    Newer(String),
+    Stop(Stop),
 }
 
-enum Bad {
+/// Why a record gives no step.
+#[derive(Debug)]
+pub(super) enum Bad {
+    /// It is newer than this binary.
     Newer(String),
-    Poison(String),
+    /// Its aggregate must be parked.
+    Poison(Poison),
 }
 
 impl Step<'_> {
@@ -212,16 +249,29 @@ impl Step<'_> {
         own.chain(named.flatten().map(Key::as_str))
     }
 
-    /// Each event with each key that it changes and the link after it, in order.
-    pub(super) fn for_each(&self, mut fold: impl FnMut(&str, Option<&LinkSlot>, &Recorded<'_>)) {
-        for (i, event) in self.events.iter().enumerate() {
-            let recorded = recorded(&self.target, &self.commit, self.position, i, &*event.decoded);
-            let mut fold = |key: &str| fold(key, event.link.as_ref(), &recorded);
-            match &event.keys {
-                None => fold(self.target.id()),
-                Some(keys) => keys.iter().for_each(|key| fold(key.as_str())),
+    /// Folds each event into each key that it changes, with the link after it, in order, until a
+    /// fold panics.
+    pub(super) fn fold(
+        &self,
+        mut fold: impl FnMut(&str, Option<&LinkSlot>, &Recorded<'_>),
+    ) -> Result<(), Poison> {
+        let at = Cell::new(None);
+        let each = || {
+            for (i, event) in self.events.iter().enumerate() {
+                let Self { target, commit, position, .. } = self;
+                let recorded = recorded(target, commit, *position, i, &*event.decoded);
+                at.set(Some(recorded.version()));
+                let mut fold = |key: &str| fold(key, event.link.as_ref(), &recorded);
+                match &event.keys {
+                    None => fold(self.target.id()),
+                    Some(keys) => keys.iter().for_each(|key| fold(key.as_str())),
+                }
             }
-        }
+        };
+        catch_unwind(AssertUnwindSafe(each)).map_err(|panic| Poison {
+            version: at.get(),
+            error: format!("the projection's fold panicked: {}", said(&*panic)),
+        })
     }
 
     /// The link after its last event.
@@ -240,7 +290,7 @@ fn recorded<'a>(
     let stored = &commit.events[event];
     Recorded {
         target,
-        version: crate::contract::Version(commit.first_version.0.saturating_add(event as u64)),
+        version: version(commit, event),
         position,
         time: commit.time,
         event_id: stored.id,
@@ -253,7 +303,9 @@ fn recorded<'a>(
     }
 }
 
-fn decode<'r>(
+/// Reads a record; `link` is what is remembered of its aggregate before it. What a user wrote (an
+/// upcaster, `link`, `keys`) may panic: that is poison, too.
+pub(super) fn decode<'r>(
     projection: &dyn AnyProjection,
     source: &Source,
     target: &Target,
@@ -261,34 +313,47 @@ fn decode<'r>(
     record: &'r LogRecord,
     position: Position,
 ) -> Result<Step<'r>, Bad> {
+    let of_record = |error: String| Bad::Poison(Poison { version: None, error });
     let commit = match Commit::decode(&record.value) {
         Ok(commit) if commit.is_of(target) => commit,
-        Ok(_) => return Err(Bad::Poison(Unreadable::KeyDiffers.to_string())),
+        Ok(_) => return Err(of_record(Unreadable::KeyDiffers.to_string())),
         Err(error @ Unreadable::Newer(_)) => return Err(Bad::Newer(error.to_string())),
-        Err(error) => return Err(Bad::Poison(error.to_string())),
+        Err(error) => return Err(of_record(error.to_string())),
     };
     let mut events = Vec::with_capacity(commit.events.len());
     for (i, stored) in commit.events.iter().enumerate() {
-        let decoded = match (source.decode)(stored) {
-            Ok(decoded) => decoded,
-            Err(error) if error.is_newer() => return Err(Bad::Newer(error.to_string())),
-            Err(error) => return Err(Bad::Poison(error.to_string())),
-        };
-        let recorded = recorded(target, &commit, position, i, &*decoded);
-        let ask = || {
+        let poison = |error| Bad::Poison(Poison { version: Some(version(&commit, i)), error });
+        let read = || -> Result<_, Undecodable> {
+            let decoded = (source.decode)(stored)?;
+            let recorded = recorded(target, &commit, position, i, &*decoded);
             let before = link.as_ref().zip(projection.links());
-            let after = before.and_then(|(before, links)| links.link(before, &recorded));
-            let link = after.or_else(|| link.clone());
+            let changed = before.and_then(|(before, links)| links.link(before, &recorded));
+            let link = changed.or_else(|| link.clone());
             let keys = projection.keys(link.as_ref(), &recorded);
-            (link, keys)
+            Ok(Event { decoded, keys, link })
         };
-        let Ok((after, keys)) = catch_unwind(AssertUnwindSafe(ask)) else {
-            return Err(Bad::Poison("the projection's link or keys panicked".to_owned()));
-        };
-        link.clone_from(&after);
-        events.push(Event { decoded, keys, link: after });
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Ok(event)) => {
+                link.clone_from(&event.link);
+                events.push(event);
+            }
+            Ok(Err(error)) if error.is_newer() => return Err(Bad::Newer(error.to_string())),
+            Ok(Err(error)) => return Err(poison(error.to_string())),
+            Err(panic) => return Err(poison(format!("reading it panicked: {}", said(&*panic)))),
+        }
     }
     Ok(Step { target: target.clone(), commit, position, events })
+}
+
+/// The aggregate's version after an event of a commit.
+fn version(commit: &Commit<'_>, event: usize) -> Version {
+    Version(commit.first_version.0.saturating_add(event as u64))
+}
+
+/// What a panic said.
+pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing")
 }
 
 /// The aggregate that a record is of, if it is of one that the projection reads.

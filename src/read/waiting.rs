@@ -64,8 +64,10 @@ impl<'q> Waiting<'q> {
         {
             return Ok(live);
         }
-        Err(QueryError::Behind(match &*self.entry.newer.borrow() {
-            Some(newer) => format!("no generation is live, and none can be built: {newer}"),
+        Err(QueryError::Behind(match &*self.entry.blocked.borrow() {
+            Some(blocked) => {
+                format!("no generation is live, and none can be built: {}", blocked.detail())
+            }
             None => "no generation is live yet; one is being built".to_owned(),
         }))
     }

@@ -4,4 +4,5 @@
 mod copying;
 mod domains;
 mod lists;
+mod parking;
 mod restarts;
