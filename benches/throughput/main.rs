@@ -14,6 +14,7 @@ mod cpu;
 mod floor;
 mod idle;
 mod large;
+mod lists;
 mod load;
 mod machine;
 mod measured;
@@ -54,6 +55,9 @@ struct Args {
     /// Records of the large log
     #[arg(long, default_value = "5000000")]
     large_records: u64,
+    /// Views of the lists
+    #[arg(long, default_value = "1000000")]
+    views: u64,
     /// Only these; then the report is printed and not written
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
@@ -72,6 +76,8 @@ enum Section {
     Commands,
     /// Views by key.
     Queries,
+    /// Pages of lists by index.
+    Lists,
     /// The replay of a projection.
     Replay,
     /// A projection that has fallen behind.
@@ -117,6 +123,7 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
         args.connections.clone(),
         args.records,
         args.large_records,
+        args.views,
     )?;
     let wanted = |section| args.only.is_empty() || args.only.contains(&section);
     let mut measured = Measured::default();
@@ -128,6 +135,9 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
     }
     if wanted(Section::Queries) {
         queries::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Lists) {
+        lists::measure(&stage, &mut measured).await?;
     }
     if wanted(Section::Replay) {
         replay::measure(&stage, &mut measured).await?;

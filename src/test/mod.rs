@@ -8,6 +8,7 @@
 //! | what was ever stored of them | [`check_stored_events`] |
 //! | a [`Projection`](crate::Projection) | [`ProjectionTest`] |
 //! | a [`MergedProjection`](crate::MergedProjection) | [`MergedTest`], [`check_merge`] |
+//! | a [`LinkedProjection`](crate::LinkedProjection) | the same |
 //!
 //! The kit panics where an expectation does not hold, as tests do. It folds twice beside each
 //! other: in memory, and with each view written as JSON and read back after every event. A view
