@@ -14,6 +14,7 @@ mod index;
 mod inlet;
 mod lane;
 mod mending;
+mod missing;
 mod pace;
 mod pages;
 mod parked;
