@@ -6,8 +6,8 @@ use crate::contract::{LinkedProjection, Projection};
 
 /// Checks that the views of a projection have the form that its revision stands for.
 ///
-/// A sample is a revision, and the JSON Schema and the indexes that its views have: the JSON that this check
-/// prints where one is missing. Keep each for ever, in a file beside the tests: a new
+/// A sample is a revision, and the JSON Schema and the indexes that its views have: the JSON that
+/// this check prints where one is missing. Keep each for ever, in a file beside the tests: a new
 /// revision adds a sample and touches none. Texts that only explain are not compared.
 ///
 /// - Today's revision has a sample, and the views are of that form: otherwise `REVISION` was not
