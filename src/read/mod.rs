@@ -17,6 +17,7 @@ mod inlet;
 mod jobs;
 mod lane;
 mod mending;
+mod missing;
 mod operations;
 mod pace;
 mod pages;

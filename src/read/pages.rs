@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 
 use crate::contract::{Partition, Position, Positions};
-use crate::ports::{RangeQuery, StoreError};
+use crate::ports::RangeQuery;
 
 use super::generations::Live;
 use super::index::{ListQuery, Plan, Unlisted};
@@ -121,10 +121,12 @@ impl Views {
         let bytes: usize = listed.iter().filter_map(|it| it.value.as_ref()).map(Bytes::len).sum();
         let has_more = listed.len() == asked || bytes > bytes_max;
         let with_views = listed.into_iter().map(|it| Some((it.member, it.value?)));
-        let listed = with_views.collect::<Option<_>>().ok_or_else(|| StoreError::Torn {
-            space: space.to_string(),
-            detail: format!("the index {} lists a view that is not there", query.index),
-        })?;
+        let Some(listed) = with_views.collect::<Option<_>>() else {
+            tracing::error!(%space, index = query.index, "the view store has lost a listed view");
+            live.give_up(partition);
+            let detail = format!("views of partition {partition} are being rebuilt");
+            return Err(QueryError::Behind(detail));
+        };
         Ok(Look::Answer(Part { partition, position, listed, asked, has_more }))
     }
 }

@@ -32,6 +32,7 @@ mod live_states;
 mod live_strangers;
 mod parked;
 mod process;
+mod projector;
 mod read_loop;
 mod states;
 mod verification;
