@@ -37,6 +37,7 @@ pub(crate) struct Stage {
     pub(crate) records: u64,
     pub(crate) large_records: u64,
     pub(crate) views: u64,
+    pub(crate) keys: u64,
     pub(crate) kafka: String,
     pub(crate) redis: String,
     kafka_pid: Option<u32>,
@@ -52,6 +53,7 @@ impl Stage {
         records: u64,
         large_records: u64,
         views: u64,
+        keys: u64,
     ) -> anyhow::Result<Self> {
         let kafka = std::env::var("RETELL_TEST_KAFKA")
             .context("RETELL_TEST_KAFKA is not set; `make bench` starts servers and sets it")?;
@@ -69,6 +71,7 @@ impl Stage {
             records,
             large_records,
             views,
+            keys,
             kafka,
             redis,
             kafka_pid,

@@ -9,11 +9,17 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::generations::Live;
+use super::queries::Entry;
+
 /// How long a reload is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Pointers are read again at most this often, however many queries ask for it.
 const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a query waits for a generation that is live and not shown yet.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Clones are the same.
 #[derive(Clone)]
@@ -66,6 +72,19 @@ impl Reload {
     pub(super) async fn asked(&self, ended_at: Instant) {
         self.0.asked.notified().await;
         sleep_until(ended_at + INTERVAL).await;
+    }
+}
+
+impl Entry {
+    /// Has the pointer read again, and waits a moment for another generation, if there is one.
+    pub(super) async fn reload(&self, seen: &Live) {
+        if self.reload.again().await {
+            let mut live = self.live.clone();
+            let is_other = |live: &Option<Arc<Live>>| {
+                live.as_ref().is_some_and(|live| live.generation != seen.generation)
+            };
+            drop(timeout(SOON, live.wait_for(is_other)).await);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Offset, Partition, Positions};
 use crate::ports::{Space, Watch};
@@ -21,9 +21,6 @@ const TRUST: Duration = Duration::from_millis(100);
 
 /// How often a wait looks at the store, whatever it was told.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How long a query waits for a generation that is live and not shown yet.
-const SOON: Duration = Duration::from_millis(500);
 
 /// One query's wait.
 pub(super) struct Waiting<'q> {
@@ -83,21 +80,10 @@ impl<'q> Waiting<'q> {
         match miss {
             Miss::NotHere(_) if !self.reloaded => {
                 self.reloaded = true;
-                self.reload(live).await;
+                self.entry.reload(live).await;
                 Ok(())
             }
             Miss::NotHere(partition) | Miss::NotYet(partition) => self.moved(live, partition).await,
-        }
-    }
-
-    /// Has the pointer read again, and waits a moment for another generation, if there is one.
-    async fn reload(&self, seen: &Live) {
-        if self.entry.reload.again().await {
-            let mut live = self.entry.live.clone();
-            let is_other = |live: &Option<Arc<Live>>| {
-                live.as_ref().is_some_and(|live| live.generation != seen.generation)
-            };
-            drop(timeout(SOON, live.wait_for(is_other)).await);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::ports::StoreError;
 use crate::read::{
     InvalidParkedId, MendError, OperationError, QueryError, ReplayError, VerificationError,
 };
-use crate::write::Failure;
+use crate::write::{DecidedOn, Failure};
 
 use super::health::Reason;
 
@@ -84,8 +84,8 @@ pub(super) enum Problem {
     NotReady(Vec<Reason>),
     #[error("there is no {what} {id}; GET /admin/{what}s lists the latest")]
     UnknownJob { what: &'static str, code: &'static str, id: uuid::Uuid },
-    #[error("{}", .0.detail)]
-    Refused(Refusal),
+    #[error("{}", .refusal.detail)]
+    Refused { refusal: Refusal, on: DecidedOn },
     #[error("{}", in_public(.0))]
     Command(Failure),
     #[error("{}", query_in_public(.0))]
@@ -142,7 +142,16 @@ impl Problem {
     /// The version that an aggregate has instead of the expected one.
     const fn current_version(&self) -> Option<Version> {
         match self {
-            Self::Command(Failure::VersionDiffers { current, .. }) => Some(*current),
+            Self::Command(Failure::VersionDiffers { current, .. }) => Some(current.version),
+            _ => None,
+        }
+    }
+
+    /// What the aggregate was when this was decided, if that is known.
+    pub(super) const fn decided_on(&self) -> Option<DecidedOn> {
+        match self {
+            Self::Refused { on, .. }
+            | Self::Command(Failure::VersionDiffers { current: on, .. }) => Some(*on),
             _ => None,
         }
     }
@@ -192,6 +201,7 @@ fn in_public(failure: &Failure) -> String {
         | Failure::VersionDiffers { .. }
         | Failure::KeyReused
         | Failure::InFlight
+        | Failure::SearchTimeout
         | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }
