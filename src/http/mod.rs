@@ -13,6 +13,7 @@ mod headers;
 mod health;
 mod index;
 mod jobs;
+mod lists;
 mod operations;
 mod parked;
 mod patience;
@@ -99,6 +100,7 @@ pub fn router(door: Door) -> Router {
         .route("/commands/{aggregate}/{id}", post(commands::post))
         .route("/commands/{aggregate}/{id}/{command_id}", get(commands::outcome))
         .route("/projections", get(queries::list))
+        .route("/projections/{name}", get(lists::get))
         .route("/projections/{name}/{key}", get(queries::get))
         .route("/admin/replays", get(replays::list).post(replays::start))
         .route("/admin/replays/{id}", get(replays::get).delete(replays::cancel))

@@ -28,5 +28,5 @@ pub use log_origin::LogOrigin;
 pub use pointer::{Lease, Order, Pointer};
 pub use space::{Space, SpaceState};
 pub use tail::{Tail, Tailed, Tails};
-pub use view_store::{Commit, Dropped, RangeQuery, StoreError, ViewStore, Watch};
+pub use view_store::{Commit, Dropped, Listed, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

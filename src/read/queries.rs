@@ -10,12 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
 use crate::gate::{Gate, GateState};
 use crate::log::Checkpoint;
-use crate::ports::{EventLog, StoreError, ViewStore};
+use crate::ports::{EventLog, KEY_INDEX, StoreError, ViewStore};
 
 use super::any_projection::AnyProjection;
 use super::ends::Ends;
@@ -24,14 +23,9 @@ use super::lane::Progress;
 use super::pace::Pace;
 use super::reload::Reload;
 use super::sample::Sampled;
-use super::status::{LaneState, LaneStatus, ProjectionInfo};
+use super::status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
+use super::waiting::Waiting;
 use super::workspace::doc_key;
-
-/// How long a wait goes on before the log is asked whether the position exists at all.
-const TRUST: Duration = Duration::from_millis(100);
-
-/// How often a wait looks at the store, for commits of another process.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
@@ -85,6 +79,30 @@ pub enum QueryError {
     /// The views have not come to the position, or are being rebuilt. Retry later.
     #[error("the views are behind: {0}")]
     Behind(String),
+    /// Merged views are read by key only. Do not retry.
+    #[error("the views of `{0}` are merged over the partitions: they are read by key, not listed")]
+    NotListed(String),
+    /// No index serves the list. Do not retry.
+    #[error("the parameter `{parameter}`: {detail}")]
+    NotServed {
+        /// The parameter that none serves.
+        parameter: String,
+        /// Why.
+        detail: String,
+        /// The fields of each index.
+        indexes: Vec<Vec<&'static str>>,
+    },
+    /// The value of a parameter is none. Do not retry.
+    #[error("the parameter `{parameter}`: {expected} is expected")]
+    BadValue {
+        /// Which parameter.
+        parameter: String,
+        /// What its value may be.
+        expected: String,
+    },
+    /// The cursor is not one that a page of the same query gave. Do not retry.
+    #[error("the cursor is not one that a page of this query gave; begin without one")]
+    BadCursor,
     /// The position is beyond the log's end. Do not retry.
     #[error("position {position} is not in the log, whose partition ends at {end}")]
     PositionUnknown {
@@ -110,11 +128,17 @@ pub enum QueryError {
 }
 
 /// What one look at the store gave.
-enum Look {
-    Answer(Result<Found, QueryError>),
-    /// This partition has not come far enough.
+pub(super) enum Look<T> {
+    Answer(T),
+    Miss(Miss),
+}
+
+/// Why a partition could not be looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Miss {
+    /// It has not come far enough.
     NotYet(Partition),
-    /// This partition is not there, or not as it was when it went live.
+    /// It is not there, or not as it was when it went live.
     NotHere(Partition),
 }
 
@@ -134,51 +158,19 @@ impl Views {
         after: &Positions,
         wait: Duration,
     ) -> Result<Found, QueryError> {
-        let unknown = || QueryError::UnknownProjection(projection.to_owned());
-        let entry = self.0.entries.get(projection).ok_or_else(unknown)?;
-        self.check_store()?;
-        self.check_partitions(after)?;
-        let begun = Instant::now();
-        let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        let (mut trusted, mut told, mut reloaded) = (false, false, false);
+        let entry = self.0.entry(projection)?;
+        self.0.check(after)?;
+        let mut waiting = Waiting::new(&self.0, entry, after, wait);
         loop {
-            let live = entry.live.borrow().clone();
-            let Some(live) = live else {
-                self.wait_for_live(entry, deadline).await?;
-                continue;
-            };
-            let partition = match self.look(entry, &live, key, after).await? {
+            let live = waiting.live().await?;
+            match self.look(entry, &live, key, after).await? {
                 Look::Answer(Err(QueryError::NotFound { .. }))
                     if self.has_lost(entry, &live, key).await? =>
                 {
                     return Err(QueryError::Behind(format!("the view of {key} is being rebuilt")));
                 }
                 Look::Answer(answer) => return answer,
-                Look::NotHere(_) if !reloaded => {
-                    reloaded = true;
-                    entry.reload(&live).await;
-                    continue;
-                }
-                Look::NotYet(partition) | Look::NotHere(partition) => partition,
-            };
-            if Instant::now() >= deadline {
-                return Err(QueryError::Behind(behind(&live, partition, after)));
-            }
-            if !trusted && begun.elapsed() >= TRUST {
-                self.check_positions(after).await?;
-                trusted = true;
-            }
-            let _hurry = self.0.paces[partition.0 as usize].hurry();
-            let mut progress = live.lanes[partition.0 as usize].clone();
-            let passed = |progress: &Progress| has_passed(progress, after.get(partition));
-            let look_at = (Instant::now() + LOOK).min(deadline);
-            // A lane that twice says more than the store shows has lost its space, and does not
-            // know it yet: without a rest this would ask the store again and again.
-            let told_again = std::mem::replace(&mut told, passed(&progress.borrow())) && told;
-            let ended = matches!(timeout_at(look_at, progress.wait_for(passed)).await, Ok(Err(_)));
-            if ended || told_again {
-                // Only the store can tell what the lane's successor has done.
-                sleep_until(look_at).await;
+                Look::Miss(miss) => waiting.missed(&live, miss).await?,
             }
         }
     }
@@ -189,28 +181,13 @@ impl Views {
         self.0.entries.values().map(|entry| self.info(entry)).collect()
     }
 
-    async fn wait_for_live(&self, entry: &Entry, deadline: Instant) -> Result<(), QueryError> {
-        let mut live = entry.live.clone();
-        let waited = timeout_at(deadline, live.wait_for(Option::is_some)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind(match &*entry.blocked.borrow() {
-                Some(blocked) => {
-                    let why = blocked.detail();
-                    format!("no generation is live, and none can be built: {why}")
-                }
-                None => "no generation is live yet; one is being built".to_owned(),
-            })),
-        }
-    }
-
     async fn look(
         &self,
         entry: &Entry,
         live: &Live,
         key: &Key,
         after: &Positions,
-    ) -> Result<Look, QueryError> {
+    ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let partitions = self.0.log.partitions();
         let home = entry.projection.partition_of(key, partitions);
         for position in
@@ -218,7 +195,7 @@ impl Views {
         {
             let (checkpoint, _) = self.read(live, position.partition, &[]).await?;
             if !checkpoint.is_some_and(|it| it.has_passed(position.offset)) {
-                return Ok(Look::NotYet(position.partition));
+                return Ok(Look::Miss(Miss::NotYet(position.partition)));
             }
         }
         let doc = [doc_key(key.as_str())];
@@ -229,7 +206,7 @@ impl Views {
         let (checkpoint, value) = self.read(live, partition, &doc).await?;
         Ok(match position(checkpoint, after, live, partition) {
             Ok(position) => Look::Answer(whole(entry, value, position.into())),
-            Err(look) => look,
+            Err(miss) => Look::Miss(miss),
         })
     }
 
@@ -239,14 +216,14 @@ impl Views {
         live: &Live,
         doc: &[String],
         after: &Positions,
-    ) -> Result<Look, QueryError> {
+    ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
         let reads = homes.iter().map(|&partition| self.read(live, partition, doc));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
             let position = match position(checkpoint, after, live, partition) {
                 Ok(position) => position,
-                Err(look) => return Ok(look),
+                Err(miss) => return Ok(Look::Miss(miss)),
             };
             positions.add(position);
             parts.extend(value);
@@ -263,37 +240,6 @@ impl Views {
         let space = live.space(partition).expect("positions were checked against the partitions");
         let (state, values) = self.0.store.read(space, keys).await?;
         Ok((state.checkpoint().copied(), values.into_iter().next().flatten()))
-    }
-
-    /// A store whose settings are wrong, such as one that evicts, is not believed.
-    fn check_store(&self) -> Result<(), QueryError> {
-        if self.0.store_gate.is_open() {
-            return Ok(());
-        }
-        match self.0.store_gate.state() {
-            GateState::Open => Ok(()),
-            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
-            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
-        }
-    }
-
-    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
-        let partitions = self.0.log.partitions().count();
-        match after.iter().find(|position| position.partition.0 >= partitions) {
-            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
-            None => Ok(()),
-        }
-    }
-
-    async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
-        for position in after.iter() {
-            let end = self.0.log.end(position.partition).await;
-            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
-            if position.offset >= end {
-                return Err(QueryError::PositionUnknown { position, end });
-            }
-        }
-        Ok(())
     }
 
     fn info(&self, entry: &Entry) -> ProjectionInfo {
@@ -319,12 +265,68 @@ impl Views {
             revision: entry.projection.revision(),
             generation: live.as_ref().map(|live| live.generation),
             keyed_by: entry.projection.kind(),
+            indexes: indexes(entry.projection.as_ref()),
             schema: entry.projection.schema(),
             paused,
             newer_events,
             too_many_parked,
             sampled: entry.sampled.borrow().clone(),
             partitions,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn entry(&self, projection: &str) -> Result<&Entry, QueryError> {
+        let unknown = || QueryError::UnknownProjection(projection.to_owned());
+        self.entries.get(projection).ok_or_else(unknown)
+    }
+
+    /// Checks what can be known before anything is looked at.
+    pub(super) fn check(&self, after: &Positions) -> Result<(), QueryError> {
+        self.check_store()?;
+        self.check_partitions(after)
+    }
+
+    /// A store whose settings are wrong, such as one that evicts, is not believed.
+    fn check_store(&self) -> Result<(), QueryError> {
+        if self.store_gate.is_open() {
+            return Ok(());
+        }
+        match self.store_gate.state() {
+            GateState::Open => Ok(()),
+            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
+            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
+        }
+    }
+
+    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
+        let partitions = self.log.partitions().count();
+        match after.iter().find(|position| position.partition.0 >= partitions) {
+            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that these positions are in the log.
+    pub(super) async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
+        for position in after.iter() {
+            let end = self.log.end(position.partition).await;
+            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
+            if position.offset >= end {
+                return Err(QueryError::PositionUnknown { position, end });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields of each index of a projection, that by key first; none when it is not listed.
+pub(super) fn indexes(projection: &dyn AnyProjection) -> Vec<Vec<&'static str>> {
+    match projection.kind() {
+        ViewKind::Merged => Vec::new(),
+        ViewKind::Aggregate(_) => {
+            std::iter::once(vec![KEY_INDEX]).chain(projection.indexes().iter()).collect()
         }
     }
 }
@@ -341,22 +343,18 @@ fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneSt
     }
 }
 
-fn has_passed(progress: &Progress, wanted: Option<Offset>) -> bool {
-    wanted.is_none_or(|wanted| progress.next > wanted)
-}
-
 /// The last record in a space, if it has come to what was asked for and is not from before the
 /// generation was live.
-fn position(
+pub(super) fn position(
     checkpoint: Option<Checkpoint>,
     after: &Positions,
     live: &Live,
     partition: Partition,
-) -> Result<Position, Look> {
+) -> Result<Position, Miss> {
     let checkpoint = checkpoint.filter(|it| it.next >= live.floor(partition));
-    let checkpoint = checkpoint.ok_or(Look::NotHere(partition))?;
+    let checkpoint = checkpoint.ok_or(Miss::NotHere(partition))?;
     match after.get(partition) {
-        Some(wanted) if !checkpoint.has_passed(wanted) => Err(Look::NotYet(partition)),
+        Some(wanted) if !checkpoint.has_passed(wanted) => Err(Miss::NotYet(partition)),
         _ => Ok(Position { partition, offset: Offset(checkpoint.next.0 - 1) }),
     }
 }
@@ -375,12 +373,4 @@ fn whole(
         detail: error.to_string(),
     });
     Ok(Found { view: merged?, positions })
-}
-
-fn behind(live: &Live, partition: Partition, after: &Positions) -> String {
-    let at = live.lanes[partition.0 as usize].borrow().next;
-    match after.get(partition) {
-        Some(wanted) => format!("partition {partition} is at {at}, {wanted} was asked for"),
-        None => format!("partition {partition} is being rebuilt"),
-    }
 }

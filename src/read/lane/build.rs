@@ -55,7 +55,9 @@ impl Lane {
                 self.fold_records(piece).await?;
                 // A fold that panics begins again at the last flush: not from far before each time.
                 let parked = self.parked.len() > parked;
-                if parked || self.workspace.bytes() > self.parts.build_bytes_max {
+                if parked
+                    || self.workspace.bytes() + self.links.bytes() > self.parts.build_bytes_max
+                {
                     self.flush().await?;
                 }
                 self.publish(false);

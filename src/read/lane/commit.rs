@@ -4,6 +4,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::ports::{Change, Commit, SpaceState};
 
+use super::super::any_projection::{LinkSlot, Slot};
+use super::super::index::Indexes;
 use super::super::parked::PARKED_MAP;
 use super::{Halt, Lane, LaneParts};
 
@@ -46,12 +48,19 @@ impl Lane {
             self.commit_as(last, &[]).await?;
         }
         self.workspace.clear();
+        self.links.clear();
         Ok(())
     }
 
     /// The changes that make the space equal to what is held.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
-        let mut changes = self.workspace.take_changes(self.parts.projection.as_ref());
+        let projection = self.parts.projection.as_ref();
+        let render = |slot: &Slot| projection.render(slot);
+        let mut changes = self.workspace.take_changes(projection.indexes(), render);
+        if let Some(links) = projection.links() {
+            let render = |link: &LinkSlot| Some(links.render_link(link));
+            changes.append(&mut self.links.take_changes(Indexes::NONE, render));
+        }
         for aggregate in std::mem::take(&mut self.regrown) {
             let map = PARKED_MAP.to_owned();
             changes.push(match self.parked.get(&aggregate) {

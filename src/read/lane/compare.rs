@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::contract::{Offset, Position};
 use crate::log::Checkpoint;
-use crate::ports::{KEY_INDEX, RangeQuery, Space, SpaceState};
+use crate::ports::{KEY_INDEX, Listed, RangeQuery, Space, SpaceState};
 
 use super::super::comparison::{Compared, Difference, What, shown};
 use super::super::inlet::Inlet;
@@ -60,14 +60,15 @@ impl Lane {
     }
 
     async fn compare_all(&mut self, inlet: &mut Inlet, live: &Space) -> Result<(), Stop> {
-        for index in [KEY_INDEX] {
+        let projection = self.parts.projection.clone();
+        for index in [KEY_INDEX].into_iter().chain(projection.indexes().names()) {
             let mut from = Bound::Unbounded;
             loop {
                 let page = self.page(inlet, live, index, from).await?;
                 if index == KEY_INDEX {
                     self.compare_views(inlet, live, &page).await?;
                 } else {
-                    self.compare_members(index, &page);
+                    self.compare_members(live, index, &page).await?;
                 }
                 self.say(LaneState::Comparing);
                 let rate = self.build.as_ref().and_then(|build| build.rate.clone());
@@ -130,7 +131,7 @@ impl Lane {
 
     fn is_in_sample(&self, member: &Bytes) -> bool {
         let Some(sample) = self.sample() else { return true };
-        sample.has(key_of_doc(&String::from_utf8_lossy(member)))
+        sample.has(key_of_doc(&doc_of(member)))
     }
 
     async fn compare_views(
@@ -168,12 +169,21 @@ impl Lane {
         Ok(())
     }
 
-    fn compare_members(&mut self, index: &str, page: &Page) {
+    async fn compare_members(
+        &mut self,
+        live: &Space,
+        index: &str,
+        page: &Page,
+    ) -> Result<(), Stop> {
         for (member, is_live) in &page.odd {
-            let key = String::from_utf8_lossy(member).into_owned();
-            let (theirs, ours) = (is_live.then_some(member), (!is_live).then_some(member));
-            self.differs(&key, What::Index(index.to_owned()), page.at, theirs, ours);
+            let doc = doc_of(member);
+            if !self.is_put_aside(live, &doc).await? {
+                let (theirs, ours) = (is_live.then_some(member), (!is_live).then_some(member));
+                let of = What::Index(index.to_owned());
+                self.differs(key_of_doc(&doc), of, page.at, theirs, ours);
+            }
         }
+        Ok(())
     }
 
     fn differs(
@@ -233,6 +243,11 @@ impl Lane {
     fn check_own(&self, state: &SpaceState) -> Result<(), Stop> {
         if self.is_own(state) { Ok(()) } else { Err(Stop::Halt(self.moved(state))) }
     }
+}
+
+/// The stored key of the view that a member lists.
+fn doc_of(member: &[u8]) -> String {
+    String::from_utf8_lossy(Listed::key_of(member)).into_owned()
 }
 
 fn after(to: Bound<Bytes>) -> Bound<Bytes> {

@@ -32,7 +32,7 @@ use crate::log::{Checks, Tracker};
 use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
-use super::any_projection::AnyProjection;
+use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::comparison::Compared;
 use super::feed::Feed;
 use super::parked::ParkedMap;
@@ -40,7 +40,7 @@ use super::rate::Rate;
 use super::sample::Sample;
 use super::status::LaneState;
 use super::steps::{PoisonMap, Stop, said};
-use super::workspace::Workspace;
+use super::workspace::{DOC, LINK, Workspace};
 
 pub(super) use mend::{Mend, Mended};
 pub(super) use space::parked_in;
@@ -119,7 +119,9 @@ pub(super) struct Lane {
     state: SpaceState,
     /// What was folded.
     tracker: Tracker,
-    workspace: Workspace,
+    workspace: Workspace<Slot>,
+    /// By aggregate, `TYPE/ID`; none where the projection remembers nothing.
+    links: Workspace<LinkSlot>,
     parked: ParkedMap,
     /// The aggregates of which `parked` says more, or no longer something, than is committed.
     regrown: BTreeSet<String>,
@@ -167,7 +169,8 @@ impl Lane {
             build,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
-            workspace: Workspace::default(),
+            workspace: Workspace::new(DOC),
+            links: Workspace::new(LINK),
             parked: ParkedMap::new(),
             regrown: BTreeSet::new(),
             poison: PoisonMap::new(),

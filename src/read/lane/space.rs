@@ -24,6 +24,7 @@ impl Lane {
             None => false,
         };
         self.workspace.clear();
+        self.links.clear();
         self.regrown.clear();
         match checkpoint.filter(|_| known) {
             Some(checkpoint) => {

@@ -4,5 +4,6 @@
 mod copying;
 mod domains;
 mod generations;
+mod lists;
 mod parking;
 mod restarts;

@@ -159,6 +159,12 @@ impl Process {
         read(request).await.expect("an answer")
     }
 
+    /// One query as of a position, which may wait for as long as a test does.
+    pub(crate) async fn query(&self, path: &str, position: &str) -> Option<Answer> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        read(request.header("Retell-Position", position).header("Prefer", "wait=20")).await
+    }
+
     /// The account's view as of a position, once the service gives it.
     pub(crate) async fn view(&self, id: &str, position: &str) -> Value {
         let url = format!("{}/projections/accounts/{id}", self.url);
