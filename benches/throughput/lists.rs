@@ -36,7 +36,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
     let by_index = || {
         let write = move |_, random: u64| {
             let least = random % batch::SIZES;
-            let order = if random % 2 == 0 { "" } else { "-" };
+            let order = if random.is_multiple_of(2) { "" } else { "-" };
             let query = format!("balance.gte={least}&sort={order}balance&limit={LIMIT}");
             steps::get(&format!("/projections/accounts?{query}"))
         };
