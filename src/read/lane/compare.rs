@@ -72,7 +72,7 @@ impl Lane {
                 }
                 self.say(LaneState::Comparing);
                 let rate = self.build.as_ref().and_then(|build| build.rate.clone());
-                if let Some(rate) = rate {
+                if let Some(rate) = rate.filter(|_| index == KEY_INDEX) {
                     rate.pay(page.both.len() + page.odd.len()).await;
                 }
                 match page.to {
