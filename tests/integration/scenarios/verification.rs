@@ -8,7 +8,7 @@ use retell::adapters::SystemClock;
 use retell::adapters::memory::{MemoryLog, MemoryViews};
 use retell::config::Config;
 use retell::log::{Chain, Stamp, Term};
-use retell::ports::{EventLog, NewRecord};
+use retell::ports::{Change, EventLog, NewRecord};
 use retell::read::{Sampled, VerificationError, VerificationState, What};
 use retell::write::Done;
 use retell::{Partition, Positions};
@@ -100,6 +100,22 @@ async fn what_only_one_side_has_is_a_difference_too() {
     let found = app.verify(Some("account-totals")).await;
     assert_eq!(found.compared.differences, 1, "{found:?}");
     assert_eq!(found.compared.first.expect("named").key, "all");
+    app.0.stop().await;
+}
+
+/// Lists are answered from indexes: what one has and the log does not is a difference.
+#[tokio::test]
+async fn a_member_of_an_index_that_the_log_does_not_know_is_named_with_its_view() {
+    let store = store();
+    let (app, done) = filled(log(), &store, 20).await;
+    let member = bytes::Bytes::from_static(b"\x00doc:a3");
+    let odd = Change::IndexPut { index: "balance".to_owned(), member };
+    tamper(&store, "accounts", done[3].position.partition, &[odd]).await;
+    let found = app.verify(Some("accounts")).await;
+    assert_eq!(found.compared.differences, 1, "{found:?}");
+    let first = found.compared.first.expect("named");
+    assert_eq!(first.key, "a3");
+    assert_eq!((&first.of, &first.log), (&What::Index("balance".to_owned()), &None));
     app.0.stop().await;
 }
 
