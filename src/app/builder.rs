@@ -14,7 +14,7 @@ use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
 use crate::read::{
-    self, AnyProjection, History, Keyed, Merged, Projections, ReadParts, Replays, Traces, Views,
+    self, AnyProjection, History, Keyed, Merged, Projections, ReadParts, Reading, Traces,
 };
 use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
@@ -124,14 +124,7 @@ impl AppBuilder {
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let log = match log {
-            Some(log) => log,
-            None => open_log(&config.log, clock.clone()).await?,
-        };
-        let store = match store {
-            Some(store) => store,
-            None => open_views_on(&projections_on, &config, log.name(), clock).await?,
-        };
+        let (log, store) = open_ports((log, store), &projections_on, &config, clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
         let (log_gate, store_gate) = keeper.gates();
@@ -161,19 +154,22 @@ impl AppBuilder {
             store_gate: store_gate.clone(),
             projections,
             ids,
+            node: node.node.clone(),
+            instance: node.instance,
             read: config.read.clone(),
             replay: config.replay.clone(),
             history: config.history.clone(),
+            verify: config.verify.clone(),
             checks: Checks::default(),
         };
-        let (views, replays) = start_on(&projections_on, parts, &stop, &mut tasks);
+        let reading = start_on(&projections_on, parts, &stop, &mut tasks);
         Ok(App {
             config,
             node,
             started_at,
             commands,
-            views,
-            replays,
+            reading,
+            closing: Shutdown::default(),
             log,
             store,
             log_gate,
@@ -228,6 +224,24 @@ impl Registrar for AppBuilder {
     }
 }
 
+/// Opens what the settings name, where nothing was given.
+async fn open_ports(
+    (log, store): (Option<Arc<dyn EventLog>>, Option<Arc<dyn ViewStore>>),
+    projections_on: &Handle,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
+    let log = match log {
+        Some(log) => log,
+        None => open_log(&config.log, clock.clone()).await?,
+    };
+    let store = match store {
+        Some(store) => store,
+        None => open_views_on(projections_on, config, log.name(), clock).await?,
+    };
+    Ok((log, store))
+}
+
 /// Opens the view store where it will be served.
 async fn open_views_on(
     runtime: &Handle,
@@ -255,7 +269,7 @@ fn start_on(
     parts: ReadParts,
     stop: &Shutdown,
     tasks: &mut JoinSet<()>,
-) -> (Views, Replays) {
+) -> Reading {
     let _on = runtime.enter();
     read::start(parts, stop, tasks)
 }

@@ -4,6 +4,7 @@
 
 mod bar;
 mod config;
+mod following;
 mod history;
 mod log;
 mod parked;
@@ -16,6 +17,7 @@ mod status;
 mod table;
 mod threads;
 mod topic;
+mod verify;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -48,6 +50,8 @@ enum Command {
     History(history::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
+    /// Compare the views of a running service with the log
+    Verify(verify::Args),
     /// List what projections hold back; retry or discard one
     Parked(parked::Args),
     Send(send::Args),
@@ -77,6 +81,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Status(args)) => on_threads(status::run(args)),
         Some(Command::History(args)) => on_threads(history::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
+        Some(Command::Verify(args)) => on_threads(verify::run(args)),
         Some(Command::Parked(args)) => on_threads(parked::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };

@@ -21,7 +21,7 @@ pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
     HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig,
-    ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
+    ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, VerifyConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// Replays.
     pub replay: ReplayConfig,
+    /// Verifications.
+    pub verify: VerifyConfig,
     /// What the process says about itself.
     pub telemetry: TelemetryConfig,
     /// What was loaded, for print.

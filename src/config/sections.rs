@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -227,8 +228,25 @@ pub struct ReplayConfig {
     /// How long the previous generation is kept.
     #[serde(rename = "keep_previous_ms", deserialize_with = "millis")]
     pub keep_previous: Duration,
+    /// How long a node that builds may give no sign of life.
+    #[serde(rename = "takeover_timeout_ms", deserialize_with = "millis")]
+    pub takeover_timeout: Duration,
     /// Keys removed at once when a generation is dropped.
     pub drop_keys_max: usize,
+}
+
+/// `[verify]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct VerifyConfig {
+    /// The rest between two samples; zero: none are taken.
+    #[serde(rename = "sample_interval_ms", deserialize_with = "millis")]
+    pub sample_interval: Duration,
+    /// How much of all views is in a sample.
+    pub sample_percent: u32,
+    /// The most records that a sample reads in a second.
+    pub sample_records_per_second_max: NonZeroU32,
 }
 
 /// `[telemetry]`

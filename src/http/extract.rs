@@ -51,6 +51,16 @@ pub(super) fn name(uri: &Uri) -> Result<Cow<'_, str>, Problem> {
     decoded(last(uri), "name")
 }
 
+/// The last segment of a path but one, which is a name.
+pub(super) fn name_before_last(uri: &Uri) -> Result<Cow<'_, str>, Problem> {
+    decoded(before_last(uri), "name")
+}
+
+/// The last segment of a path but one, as it is.
+pub(super) fn before_last(uri: &Uri) -> &str {
+    split(split(uri.path()).0).1
+}
+
 /// The last segment of a path, as it is.
 pub(super) fn last(uri: &Uri) -> &str {
     split(uri.path()).1

@@ -130,6 +130,12 @@ pub(super) fn add_positions(response: &mut Response, positions: &Positions) {
     }
 }
 
+impl Item {
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.info.name == name
+    }
+}
+
 impl From<ProjectionInfo> for Item {
     fn from(info: ProjectionInfo) -> Self {
         let lanes = || info.partitions.iter();
@@ -153,6 +159,7 @@ const fn severity(state: &LaneState) -> (u8, &'static str) {
         LaneState::StandingBy => (1, "standing_by"),
         LaneState::Starting => (2, "starting"),
         LaneState::Building => (3, "building"),
+        LaneState::Comparing | LaneState::Built => (3, "comparing"),
         LaneState::Paused => (4, "paused"),
         LaneState::Waiting { .. } => (5, "waiting"),
         LaneState::Lost => (6, "lost"),

@@ -19,9 +19,9 @@ pub(super) struct Inlet {
     feed: Feed,
     records_max: usize,
     bytes_max: usize,
+    /// Records that were put back, or came while it lingered.
+    held: Option<Arc<Fed>>,
     from: From,
-    /// What came while it lingered.
-    held: Option<Fed>,
 }
 
 enum From {
@@ -40,8 +40,13 @@ impl Inlet {
     ) -> Result<Self, LogError> {
         let reader = log.reader(partition, next).await?;
         let (records_max, bytes_max) = (config.chunk_records_max, config.chunk_bytes_max);
-        let (from, held) = (From::Own(reader), None);
-        Ok(Self { log, partition, feed, records_max, bytes_max, from, held })
+        let from = From::Own(reader);
+        Ok(Self { log, partition, feed, records_max, bytes_max, held: None, from })
+    }
+
+    /// Puts back what was not needed yet: it comes first the next time.
+    pub(super) fn put_back(&mut self, fed: Arc<Fed>) {
+        self.held = Some(fed);
     }
 
     /// Gathers what comes, as long as its pace says or until it is a chunk: so that a commit
@@ -57,7 +62,7 @@ impl Inlet {
             };
             // A feed that let go of this lane is noticed when the next records are asked for.
             let Some(fed) = fed else { return };
-            let held = self.held.get_or_insert_default();
+            let held = Arc::make_mut(self.held.get_or_insert_default());
             held.records.extend_from_slice(&fed.records);
             held.at_end = fed.at_end;
         }
@@ -72,7 +77,7 @@ impl Inlet {
         patience: Duration,
     ) -> Result<Option<Arc<Fed>>, LogError> {
         if let Some(held) = self.held.take() {
-            return Ok(Some(Arc::new(held)));
+            return Ok(Some(held));
         }
         loop {
             match &mut self.from {

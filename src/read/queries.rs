@@ -22,6 +22,8 @@ use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
 use super::past::Records;
+use super::reload::Reload;
+use super::sample::Sampled;
 use super::status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
 use super::waiting::Waiting;
 use super::workspace::doc_key;
@@ -38,7 +40,6 @@ pub(super) struct Inner {
     /// Of each partition, what a query that waits for it hurries.
     pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,
-    pub(super) paused: Vec<String>,
     /// Reads records of the log for those who look back.
     pub(super) records: Records,
 }
@@ -50,6 +51,12 @@ pub(super) struct Entry {
     pub(super) blocked: watch::Receiver<Option<LaneState>>,
     /// Of each partition, what else a query hurries, where lanes linger.
     pub(super) lingers: Vec<Pace>,
+    /// Whether nobody folds it here.
+    pub(super) paused: watch::Receiver<bool>,
+    /// What samples of it have shown.
+    pub(super) sampled: watch::Receiver<Sampled>,
+    /// Asks for its pointer to be read again.
+    pub(super) reload: Reload,
 }
 
 /// A view as it is stored.
@@ -139,8 +146,16 @@ pub enum QueryError {
 /// What one look at the store gave.
 pub(super) enum Look<T> {
     Answer(T),
-    /// This partition has not come far enough.
+    Miss(Miss),
+}
+
+/// Why a partition could not be looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Miss {
+    /// It has not come far enough.
     NotYet(Partition),
+    /// It is not there, or not as it was when it went live.
+    NotHere(Partition),
 }
 
 impl Views {
@@ -175,7 +190,7 @@ impl Views {
                     return Err(QueryError::Behind(format!("the view of {key} is being rebuilt")));
                 }
                 Look::Answer(answer) => return answer,
-                Look::NotYet(partition) => waiting.moved(&live, partition).await?,
+                Look::Miss(miss) => waiting.missed(&live, miss).await?,
             }
         }
     }
@@ -200,7 +215,7 @@ impl Views {
         {
             let (checkpoint, _) = self.read(live, position.partition, &[]).await?;
             if !checkpoint.is_some_and(|it| it.has_passed(position.offset)) {
-                return Ok(Look::NotYet(position.partition));
+                return Ok(Look::Miss(Miss::NotYet(position.partition)));
             }
         }
         let doc = doc_key(key.as_str());
@@ -210,8 +225,8 @@ impl Views {
         // Nearly every query: one read at most, nothing to gather.
         let (checkpoint, value) = self.view(live, partition, &doc, after).await?;
         Ok(match position(checkpoint, after, live, partition) {
-            Some(position) => Look::Answer(whole(entry, value, position.into())),
-            None => Look::NotYet(partition),
+            Ok(position) => Look::Answer(whole(entry, value, position.into())),
+            Err(miss) => Look::Miss(miss),
         })
     }
 
@@ -226,8 +241,9 @@ impl Views {
         let reads = homes.iter().map(|&partition| self.view(live, partition, doc, after));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
-            let Some(position) = position(checkpoint, after, live, partition) else {
-                return Ok(Look::NotYet(partition));
+            let position = match position(checkpoint, after, live, partition) {
+                Ok(position) => position,
+                Err(miss) => return Ok(Look::Miss(miss)),
             };
             positions.add(position);
             parts.extend(value);
@@ -245,7 +261,7 @@ impl Views {
     ) -> Result<(Option<Checkpoint>, Option<Bytes>), QueryError> {
         let kept = live.kept.get(partition.0 as usize);
         if let Some((checkpoint, view)) = kept.and_then(|kept| kept.get(doc))
-            && position(Some(checkpoint), after, live, partition).is_some()
+            && position(Some(checkpoint), after, live, partition).is_ok()
         {
             return Ok((Some(checkpoint), Some(view)));
         }
@@ -270,7 +286,7 @@ impl Views {
     fn info(&self, entry: &Entry) -> ProjectionInfo {
         let live = entry.live.borrow().clone();
         let name = entry.projection.name().as_str();
-        let paused = self.0.paused.iter().any(|paused| paused == name);
+        let paused = *entry.paused.borrow();
         let lane = |(lane, partition): (&watch::Receiver<Progress>, Partition)| {
             lane_status(&lane.borrow(), partition, &self.0.ends)
         };
@@ -295,6 +311,7 @@ impl Views {
             paused,
             newer_events,
             too_many_parked,
+            sampled: entry.sampled.borrow().clone(),
             partitions,
         }
     }
@@ -374,11 +391,13 @@ pub(super) fn position(
     after: &Positions,
     live: &Live,
     partition: Partition,
-) -> Option<Position> {
-    let checkpoint = checkpoint?;
-    let asked = after.get(partition).is_none_or(|wanted| checkpoint.has_passed(wanted));
-    let passed = asked && checkpoint.next >= live.floor(partition);
-    passed.then(|| Position { partition, offset: Offset(checkpoint.next.0 - 1) })
+) -> Result<Position, Miss> {
+    let checkpoint = checkpoint.filter(|it| it.next >= live.floor(partition));
+    let checkpoint = checkpoint.ok_or(Miss::NotHere(partition))?;
+    match after.get(partition) {
+        Some(wanted) if !checkpoint.has_passed(wanted) => Err(Miss::NotYet(partition)),
+        _ => Ok(Position { partition, offset: Offset(checkpoint.next.0 - 1) }),
+    }
 }
 
 fn whole(

@@ -25,6 +25,11 @@ pub(super) fn doc_key(key: &str) -> String {
     [DOC, key].concat()
 }
 
+/// The key of the view that is stored under this one.
+pub(super) fn key_of_doc(doc: &str) -> &str {
+    doc.strip_prefix(DOC).unwrap_or(doc)
+}
+
 struct Held<S> {
     slot: S,
     /// What lists the stored view in each index; none where there is no view.

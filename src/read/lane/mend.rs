@@ -113,7 +113,7 @@ impl Lane {
         let held = self.parked.get(target.as_str()).filter(|parked| parked.position == began);
         let name = self.parts.projection.name();
         let unknown = || MendError::Unknown(ParkedId::of(name.as_str(), target.as_str()));
-        held.filter(|_| self.build_until.is_none()).ok_or_else(unknown)
+        held.filter(|_| self.build.is_none()).ok_or_else(unknown)
     }
 
     /// Holds another view in the place of the aggregate's own.

@@ -3,6 +3,7 @@
 
 mod copying;
 mod domains;
+mod generations;
 mod histories;
 mod lists;
 mod parking;
