@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryLog;
 use retell::commands::{Account, AccountCommand};
+use retell::ports::EventLog;
 use retell::write::{CommandError, Done, Failure, Ownership, SendOptions, WriterStatus};
-use retell::{Aggregate, Version};
+use retell::{Aggregate, Partition, Version};
 
 use crate::support::shelf::Shelf;
 use crate::support::stock::{
@@ -51,6 +52,12 @@ async fn until(writers: &Writers, what: &str, wanted: impl Fn(&WriterStatus) -> 
 
 async fn until_stored(writers: &Writers) {
     until(writers, "stored", |it| it.ownership.is_owner() && it.behind == 0).await;
+}
+
+/// The same, to the end of the log: what a status says may be from a moment before.
+async fn until_all_is_stored(writers: &Writers, log: &MemoryLog) {
+    let end = log.end(Partition(0)).await.expect("the end of a log in memory");
+    until(writers, "stored to the end", |it| it.stored >= end).await;
 }
 
 /// Sends a command until there is room for its aggregate.
@@ -141,10 +148,10 @@ async fn in_trouble(trouble: Trouble, restarts: bool) -> (Shelf, Writers) {
     let (log, shelf, ids) = (log(), Shelf::new(), ids(20));
     let writers = accounts(&log, &shelf, 4).await;
     open_all(&writers, &ids).await;
-    until_stored(&writers).await;
+    until_all_is_stored(&writers, &log).await;
     let earlier = shelf.snapshot();
     deposit_all(&writers, &ids, 2).await;
-    until_stored(&writers).await;
+    until_all_is_stored(&writers, &log).await;
     let writers = match restarts {
         true => {
             writers.stop().await;
