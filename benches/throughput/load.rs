@@ -186,7 +186,9 @@ impl Pace {
         let wanted = Arc::downgrade(&due);
         thread::spawn(move || {
             for number in 1.. {
-                thread::sleep((began + interval * number).saturating_duration_since(Instant::now()));
+                thread::sleep(
+                    (began + interval * number).saturating_duration_since(Instant::now()),
+                );
                 match wanted.upgrade() {
                     Some(due) => due.add_permits(1),
                     None => return,

@@ -81,7 +81,8 @@ async fn disturb(
 ) -> anyhow::Result<()> {
     eprintln!("replay: queries beside it");
     let queries = || {
-        let step = Request { status: 200, write: move |_, random| steps::view(random % accounts, "") };
+        let step =
+            Request { status: 200, write: move |_, random| steps::view(random % accounts, "") };
         load::measure_paced(stage, service, QUERIES_CONNECTIONS, QUERIES_PER_SECOND, step)
     };
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
@@ -89,7 +90,8 @@ async fn disturb(
         stage.quiet(&[service]).await?;
         alone.push(queries().await?);
         let mut connection = Connection::open(service.address).await?;
-        let limited = format!(r#"{{"projection":"accounts","records_per_second":{LIMITED_PER_SECOND}}}"#);
+        let limited =
+            format!(r#"{{"projection":"accounts","records_per_second":{LIMITED_PER_SECOND}}}"#);
         let started = start(&mut connection, &limited).await?;
         beside.push(queries().await?);
         let path = format!("/admin/replays/{}", started.id);

@@ -1,6 +1,7 @@
 //! Generations: which set of spaces is live, and how one is removed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

@@ -376,8 +376,12 @@ pub(super) fn source_and_target<'s>(
     record: &LogRecord,
 ) -> Option<(&'s Source, Target)> {
     let key = record.key.as_deref()?;
+    Some((source_of(sources, key)?, Target::parse(key).ok()?))
+}
+
+/// What a projection reads records with this key as.
+fn source_of<'s>(sources: &'s [Source], key: &[u8]) -> Option<&'s Source> {
     let slash = key.iter().position(|&byte| byte == b'/')?;
     let aggregate_type: &[u8] = &key[Range { start: 0, end: slash }];
-    let is_it = |source: &&Source| source.aggregate_type.as_bytes() == aggregate_type;
-    Some((sources.iter().find(is_it)?, Target::parse(key).ok()?))
+    sources.iter().find(|source| source.aggregate_type.as_bytes() == aggregate_type)
 }

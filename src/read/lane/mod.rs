@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::config::ReadConfig;
 use crate::contract::{Offset, Source, Time};

@@ -11,7 +11,7 @@ use crate::contract::{Partition, Position, Positions, Target};
 use crate::ports::StoreError;
 
 use super::super::generations::Live;
-use super::super::queries::{Inner, QueryError, position};
+use super::super::queries::{Inner, Miss, QueryError, position};
 use super::super::waiting::Waiting;
 use super::super::workspace::doc_key;
 
@@ -50,30 +50,30 @@ impl Inner {
             let live = waiting.live().await?;
             match self.look_at_docs(&live, homes, &keys, after).await? {
                 Ok(parts) => return Ok(Docs { live, parts }),
-                Err(partition) => waiting.moved(&live, partition).await?,
+                Err(miss) => waiting.missed(&live, miss).await?,
             }
         }
     }
 
-    /// Or the first partition that has not come far enough.
+    /// Or what the first partition lacks that has not come far enough.
     async fn look_at_docs<'k>(
         &self,
         live: &Live,
         homes: &[Partition],
         keys: &'k [String],
         after: &Positions,
-    ) -> Result<Result<Vec<(Position, Vec<Option<Bytes>>)>, Partition>, QueryError> {
+    ) -> Result<Result<Vec<(Position, Vec<Option<Bytes>>)>, Miss>, QueryError> {
         let asked = after.iter().map(|position| position.partition);
         let others = asked.filter(|partition| !homes.contains(partition));
         let read = |home: Partition, keys: &'k [String]| async move {
             let space = live.space(home).expect("positions were checked against the partitions");
             let (state, values) = self.store.read(space, keys).await?;
             let at = position(state.checkpoint().copied(), after, live, home);
-            Ok::<_, QueryError>(at.map(|at| (at, values)).ok_or(home))
+            Ok::<_, QueryError>(at.map(|at| (at, values)))
         };
         let reads = homes.iter().map(|&home| read(home, keys));
         let reads = reads.chain(others.map(|other| read(other, &[])));
-        let mut parts: Result<Vec<_>, Partition> = try_join_all(reads).await?.into_iter().collect();
+        let mut parts: Result<Vec<_>, Miss> = try_join_all(reads).await?.into_iter().collect();
         if let Ok(parts) = &mut parts {
             parts.truncate(homes.len());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use retell::log::{Mark, Tracker};
 use retell::read::{QueryError, VerificationState};
-use retell::{MergedProjection, Offset, Partition, Position, Positions, Projection};
+use retell::{LinkedProjection, Offset, Partition, Position, Positions, Projection};
 use tokio::time::{Instant, sleep};
 
 use super::counter::{CounterCommand, Tallies, Total};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use retell::adapters::memory::ViewsSnapshot;
 use retell::log::{Checks, Partitions};
 use retell::read::ReplayOptions;
-use retell::{MergedProjection, Projection};
+use retell::{LinkedProjection, Projection};
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
