@@ -20,28 +20,52 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
     stage.seconds_behind(&service).await?;
     let floor = stage.floor("queries", &topic).await?;
     copy_views(stage, &service, &topic).await?;
+    let both = Both { service, floor, topic };
+    turns(stage, &both, "views by key", 0.85, measured).await?;
+    read_ones_writes(stage, &both.service, measured).await?;
+    both.service.stop()?;
+    let kept = [("RETELL_READ__KEPT_BYTES_MAX", "4194304")];
+    let service = stage.service_with(&both.topic, PARTITIONS, ALL_BUT_ACCOUNTS, &kept)?;
+    stage.seconds_behind(&service).await?;
+    let both = Both { service, ..both };
+    turns(stage, &both, "views by key, kept in memory", 1.0, measured).await?;
+    both.service.stop()?;
+    both.floor.stop()
+}
+
+struct Both {
+    service: Server,
+    floor: Server,
+    topic: String,
+}
+
+async fn turns(
+    stage: &Stage,
+    Both { service, floor, topic }: &Both,
+    name: &'static str,
+    goal: f64,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
     let floor_step = || {
         let topic = topic.clone();
         let write = move |_, random| steps::get(&format!("/get/{topic}.{}", random % ACCOUNTS));
         Request { status: 200, write }
     };
     let step = || Request { status: 200, write: |_, random| steps::view(random % ACCOUNTS, "") };
-    load::measure(stage, &floor, 64, floor_step()).await?;
-    load::measure(stage, &service, 64, step()).await?;
+    load::measure(stage, floor, 64, floor_step()).await?;
+    load::measure(stage, service, 64, step()).await?;
     for &connections in &stage.connections {
-        eprintln!("queries: {connections} connections");
+        eprintln!("{name}: {connections} connections");
         let mut turns = Vec::new();
-        let mut floors = vec![load::measure(stage, &floor, connections, floor_step()).await?];
+        let mut floors = vec![load::measure(stage, floor, connections, floor_step()).await?];
         for _ in 0..stage.rounds {
-            turns.push(load::measure(stage, &service, connections, step()).await?);
-            floors.push(load::measure(stage, &floor, connections, floor_step()).await?);
+            turns.push(load::measure(stage, service, connections, step()).await?);
+            floors.push(load::measure(stage, floor, connections, floor_step()).await?);
         }
-        let goal = (connections == 64).then_some(1.0);
-        measured.loads.push(LoadRow::new("views by key", connections, floors, turns, goal));
+        let goal = (connections == 64).then_some(goal);
+        measured.loads.push(LoadRow::new(name, connections, floors, turns, goal));
     }
-    read_ones_writes(stage, &service, measured).await?;
-    service.stop()?;
-    floor.stop()
+    Ok(())
 }
 
 /// How long after its answer a command is in its view, while commands come at a steady rate.

@@ -32,6 +32,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "http.threads" | "read.threads" => (0, 1_024),
         "http.drain_timeout_ms"
         | "read.commit_interval_ms"
+        | "read.kept_bytes_max"
         | "queries.wait_default_ms"
         | "replay.keep_previous_ms"
         | "verify.sample_interval_ms" => (0, BILLION),

@@ -4,9 +4,9 @@
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
 //! generation live, and builds others to replay or to verify; [`Replays`], [`Verifications`] and
 //! [`Operations`] ask it to; [`Views`] answers queries, waiting for a position if asked. What
-//! cannot be folded is `parked`; `mending` folds it again. `past` looks
-//! back: at an aggregate's history, the log, what belongs together. Nothing here knows a concrete view or
-//! what a store is made of.
+//! cannot be folded is `parked`; `mending` folds it again. `past` looks back: at an aggregate's
+//! history, the log, what belongs together. Nothing here knows a concrete view or what a store is
+//! made of.
 
 mod any_projection;
 mod comparison;
@@ -32,6 +32,7 @@ mod reload;
 mod replay;
 mod requests;
 mod sample;
+mod standing;
 mod start;
 mod status;
 mod steps;

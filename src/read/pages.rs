@@ -13,7 +13,8 @@ use crate::ports::RangeQuery;
 
 use super::generations::Live;
 use super::index::{ListQuery, Plan, Unlisted};
-use super::queries::{Entry, Look, QueryError, Views, indexes, position};
+use super::queries::{Entry, Look, QueryError, Views, position};
+use super::standing::indexes;
 use super::status::ViewKind;
 use super::waiting::Waiting;
 

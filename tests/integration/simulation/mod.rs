@@ -29,7 +29,7 @@ use retell::log::Checks;
 use history::{Account, run};
 
 /// Histories of `make test`.
-const HISTORIES: u64 = 5_000;
+const HISTORIES: u64 = 2_000;
 
 /// Everything that must happen in some history, or the simulation shows less than it says.
 const OCCURRENCES: &str = "dead, done, emptied views, failed though landed, foreign views, full, \
