@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 async fn live(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let log = Arc::new(MemoryLog::new(partitions(2), Arc::new(SystemClock)));
-    let store = MemoryViews::new(Arc::new(SystemClock)).with_changes_max(4);
+    let store = MemoryViews::new(Arc::new(SystemClock)).with_changes_max(16);
     let start = || Shipped::start_with(log.clone(), Arc::new(store.clone()), small());
     let mut app = start().await;
     let (mut opened, mut expected) = ([false; 12], [0_i64; 12]);

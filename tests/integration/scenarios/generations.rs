@@ -205,7 +205,7 @@ async fn the_generation_before_is_dropped_when_it_was_kept_for_long_enough() {
 /// R2: killed in the middle of a flush, a replay is gone on with as it was asked for.
 #[tokio::test]
 async fn a_replay_goes_on_after_a_crash_in_the_middle_of_a_flush() {
-    let (log, store) = (log(), store().with_changes_max(4));
+    let (log, store) = (log(), store().with_changes_max(16));
     let app = Shipped::start(log.clone(), Arc::new(store.clone())).await;
     let done = fill(&app, 40).await;
     app.0.stop().await;

@@ -56,7 +56,8 @@ async fn views_that_nobody_touched_are_what_the_log_makes_of_them() {
     assert_eq!((found.compared.differences, found.records), (0, found.records_total));
     // One view an account; of the totals at least one part in each partition.
     assert!(found.compared.views >= 500 + u64::from(PARTITIONS), "{found:?}");
-    assert_eq!(found.projections, ["account-totals", "accounts", "messages"]);
+    let all = ["account-totals", "accounts", "history", "messages", "traces"];
+    assert_eq!(found.projections, all);
     app.0.stop().await;
 }
 
@@ -200,7 +201,7 @@ async fn nothing_hidden_is_left_when_it_has_ended() {
 /// A process that dies while it verifies leaves a hidden generation; its next life drops it.
 #[tokio::test]
 async fn what_a_crash_leaves_hidden_is_dropped_by_the_next_process() {
-    let (log, store) = (log(), store().with_changes_max(4));
+    let (log, store) = (log(), store().with_changes_max(16));
     let (app, _) = filled(log.clone(), &store, 30).await;
     app.0.stop().await;
     let stuck = Stuck::after(store.clone(), 3);
@@ -221,7 +222,7 @@ async fn what_a_crash_leaves_hidden_is_dropped_by_the_next_process() {
 
 #[tokio::test]
 async fn a_second_verification_is_told_of_the_first_and_it_can_be_cancelled() {
-    let (log, views) = (log(), store().with_changes_max(4));
+    let (log, views) = (log(), store().with_changes_max(16));
     let stuck = Stuck::after(views.clone(), 0);
     let (app, _) = filled(log.clone(), &views, 30).await;
     app.0.stop().await;
