@@ -124,7 +124,7 @@ impl AppBuilder {
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let (log, store) = open_ports((log, store), &projections_on, &config, clock).await?;
+        let (log, store) = open_ports(log, store, &projections_on, &config, clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
         let (log_gate, store_gate) = keeper.gates();
@@ -226,7 +226,8 @@ impl Registrar for AppBuilder {
 
 /// Opens what the settings name, where nothing was given.
 async fn open_ports(
-    (log, store): (Option<Arc<dyn EventLog>>, Option<Arc<dyn ViewStore>>),
+    log: Option<Arc<dyn EventLog>>,
+    store: Option<Arc<dyn ViewStore>>,
     projections_on: &Handle,
     config: &Config,
     clock: Arc<dyn Clock>,
