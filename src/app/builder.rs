@@ -128,10 +128,7 @@ impl AppBuilder {
             Some(log) => log,
             None => open_log(&config.log, clock.clone()).await?,
         };
-        let store = match store {
-            Some(store) => store,
-            None => open_views_on(&projections_on, &config, log.name(), clock).await?,
-        };
+        let store = views_on(&projections_on, store, &config, log.name(), clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
         let (log_gate, store_gate) = keeper.gates();
@@ -164,6 +161,7 @@ impl AppBuilder {
             read: config.read.clone(),
             replay: config.replay.clone(),
             history: config.history.clone(),
+            streams: config.streams.clone(),
             checks: Checks::default(),
         };
         let (views, replays) = start_on(&projections_on, parts, &stop, &mut tasks);
@@ -174,6 +172,7 @@ impl AppBuilder {
             commands,
             views,
             replays,
+            closing: Shutdown::default(),
             log,
             store,
             log_gate,
@@ -222,13 +221,17 @@ impl Registrar for AppBuilder {
     }
 }
 
-/// Opens the view store where it will be served.
-async fn open_views_on(
+/// The view store, opened where it will be served if there is none.
+async fn views_on(
     runtime: &Handle,
+    given: Option<Arc<dyn ViewStore>>,
     config: &Config,
     log: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn ViewStore>, AppError> {
+    if let Some(store) = given {
+        return Ok(store);
+    }
     let (config, log) = (config.clone(), log.to_owned());
     let open = async move { open_views(&config, &log, clock).await };
     runtime.spawn(open).await.expect("opening does not panic")

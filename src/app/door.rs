@@ -27,7 +27,7 @@ impl App {
         shutdown: Shutdown,
     ) -> Result<(), AppError> {
         let config = self.config.http.clone();
-        let closing = Shutdown::default();
+        let closing = self.closing.clone();
         let serving = http::serve(listener, router, closing.clone(), &config);
         let ending = async {
             let ended = tokio::select! {
@@ -55,6 +55,7 @@ impl App {
             commands: self.commands.clone(),
             views: self.views.clone(),
             replays: self.replays.clone(),
+            closing: self.closing.clone(),
             log: self.log.clone(),
             store: self.store.clone(),
             log_gate: self.log_gate.clone(),

@@ -43,6 +43,8 @@ pub struct App {
     store: Arc<dyn ViewStore>,
     log_gate: Gate,
     store_gate: Gate,
+    /// Ends what the door is still answering that has no end of its own.
+    closing: Shutdown,
     /// Ends the loops, after the door is closed.
     stop: Shutdown,
     tasks: JoinSet<()>,

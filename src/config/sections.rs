@@ -204,6 +204,19 @@ pub struct HistoryConfig {
     pub trace_records_max: usize,
 }
 
+/// `[streams]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StreamsConfig {
+    /// Event streams at once.
+    pub streams_max: usize,
+    /// Records read to go on.
+    pub resume_records_max: u64,
+    /// Views that changed meanwhile.
+    pub resume_keys_max: usize,
+}
+
 /// `[replay]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

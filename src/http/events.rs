@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::queries::{add_positions, json};
 use super::records::{RecordItem, Value};
 use super::wait::Wait;
-use super::{Door, headers};
+use super::{Door, headers, streams};
 
 /// Partitions that one page looks into at most, when none is named.
 const PARTITIONS_MAX: usize = 16;
@@ -35,6 +35,10 @@ const PARAMETERS: &[&str] = &[
     "cursor",
 ];
 
+/// Those of an event stream.
+const STREAMED: &[&str] =
+    &["partition", "type", "command", "correlation", "causation", "marks", "after"];
+
 #[derive(Default, Serialize)]
 struct Page {
     items: Vec<Box<RawValue>>,
@@ -45,7 +49,7 @@ struct Page {
 }
 
 /// What a request asks for.
-pub(super) struct Asked {
+struct Asked {
     partition: Option<Partition>,
     from: From,
     cursor: Option<Position>,
@@ -60,7 +64,7 @@ enum From {
 }
 
 /// Which records.
-pub(super) struct Wanted {
+struct Wanted {
     /// The type of an aggregate or of an event.
     kind: Option<String>,
     ids: Vec<(TraceBy, String)>,
@@ -71,7 +75,10 @@ pub(super) async fn list(
     State(door): State<Arc<Door>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(&door, &request)?;
+    if headers::wants_events(request.headers()) {
+        return follow(&door, &request).await;
+    }
+    let asked = Asked::read(&door, request.uri())?;
     headers::accept_json(request.headers())?;
     let wait = Wait::of(request.headers(), &door.queries)?;
     let response = in_time(&door, async {
@@ -81,6 +88,14 @@ pub(super) async fn list(
         }
     });
     Ok(wait.applied(response.await?))
+}
+
+/// The records that are appended from now on, or behind the positions that a client has seen.
+async fn follow(door: &Door, request: &Request) -> Result<Response, Problem> {
+    let asked = Parameters::read(request.uri(), STREAMED)?;
+    let (partition, wanted) = (partition(door, &asked)?, Wanted::read(&asked)?);
+    let after = streams::after(request.headers(), asked.text("after"))?;
+    streams::records(door, partition, &after, move |item| wanted.has(item)).await
 }
 
 /// The records of a trace, the earliest decided first.
@@ -136,37 +151,20 @@ pub(super) fn raw(partition: Partition, item: &LogItem) -> Box<RawValue> {
 }
 
 impl Asked {
-    pub(super) fn read(door: &Door, request: &Request) -> Result<Self, Problem> {
-        let asked = Parameters::read(request.uri(), PARAMETERS)?;
-        let partition = asked.parsed::<u32>("partition", "the number of a partition")?;
-        let partition = partition.map(Partition);
-        let partitions = door.log.partitions().count();
-        if partition.is_some_and(|partition| partition.0 >= partitions) {
-            let detail = format!("must be 0 to {}, the log has no other", partitions - 1);
-            return Err(Problem::BadParameter { name: "partition", detail });
-        }
+    fn read(door: &Door, uri: &Uri) -> Result<Self, Problem> {
+        let asked = Parameters::read(uri, PARAMETERS)?;
+        let partition = partition(door, &asked)?;
         let from = asked.parsed::<From>("from", "an offset or a time")?;
         if matches!(from, Some(From::Offset(_))) && partition.is_none() {
             let detail = "is an offset of one partition: say which, or give a time".to_owned();
             return Err(Problem::BadParameter { name: "from", detail });
         }
-        let cursor = asked.parsed::<Position>("cursor", "the next_cursor of an answer")?;
-        let ids = [
-            (TraceBy::Correlation, "correlation"),
-            (TraceBy::Causation, "causation"),
-            (TraceBy::Command, "command"),
-        ];
-        let given = ids.into_iter().filter_map(|(by, name)| Some((by, asked.text(name)?.into())));
         Ok(Self {
             partition,
             from: from.unwrap_or(From::Offset(Offset(0))),
-            cursor,
+            cursor: asked.parsed::<Position>("cursor", "the next_cursor of an answer")?,
             limit: asked.limit(door.history.page_len_max)?,
-            wanted: Wanted {
-                kind: asked.text("type").map(str::to_owned),
-                ids: given.collect(),
-                marks: asked.text("marks").map(marks).transpose()?,
-            },
+            wanted: Wanted::read(&asked)?,
         })
     }
 
@@ -188,8 +186,22 @@ impl Asked {
 }
 
 impl Wanted {
+    fn read(asked: &Parameters) -> Result<Self, Problem> {
+        let ids = [
+            (TraceBy::Correlation, "correlation"),
+            (TraceBy::Causation, "causation"),
+            (TraceBy::Command, "command"),
+        ];
+        let given = ids.into_iter().filter_map(|(by, name)| Some((by, asked.text(name)?.into())));
+        Ok(Self {
+            kind: asked.text("type").map(str::to_owned),
+            ids: given.collect(),
+            marks: asked.text("marks").map(marks).transpose()?,
+        })
+    }
+
     /// Whether a record is one of those that were asked for.
-    pub(super) fn has(&self, item: &LogItem) -> bool {
+    fn has(&self, item: &LogItem) -> bool {
         if self.marks.as_ref().is_some_and(|marks| !marks.contains(&item.mark())) {
             return false;
         }
@@ -219,6 +231,16 @@ impl FromStr for From {
             Err(_) => text.parse().map(Self::Time),
         }
     }
+}
+
+fn partition(door: &Door, asked: &Parameters) -> Result<Option<Partition>, Problem> {
+    let partition = asked.parsed::<u32>("partition", "the number of a partition")?;
+    let partitions = door.log.partitions().count();
+    if partition.is_some_and(|partition| partition >= partitions) {
+        let detail = format!("must be 0 to {}, the log has no other", partitions - 1);
+        return Err(Problem::BadParameter { name: "partition", detail });
+    }
+    Ok(partition.map(Partition))
 }
 
 fn marks(text: &str) -> Result<Vec<&'static str>, Problem> {

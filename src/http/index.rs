@@ -10,12 +10,13 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 18] = [
+pub(super) const ROUTES: [&str; 19] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
     "GET /commands/{aggregate}/{id}/{command_id}",
     "GET /projections",
+    "GET /projections/{name}",
     "GET /projections/{name}/{key}",
     "GET /aggregates/{aggregate}/{id}",
     "GET /aggregates/{aggregate}/{id}/events",

@@ -7,6 +7,7 @@ mod admin;
 mod aggregates;
 mod body;
 mod commands;
+mod event_stream;
 mod events;
 mod extract;
 mod frame;
@@ -20,6 +21,7 @@ mod queries;
 mod records;
 mod request_id;
 mod serve;
+mod streams;
 mod traces;
 mod wait;
 
@@ -34,6 +36,7 @@ use crate::contract::Time;
 use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
 use crate::read::{Replays, Views};
+use crate::shutdown::Shutdown;
 use crate::write::Commands;
 
 pub use health::Reason;
@@ -59,6 +62,8 @@ pub struct Door {
     pub log_gate: Gate,
     /// Whether the view store may be used.
     pub store_gate: Gate,
+    /// Ends the event streams, which have no end of their own.
+    pub closing: Shutdown,
     /// The settings of requests.
     pub http: HttpConfig,
     /// The settings of queries.
@@ -94,6 +99,7 @@ pub fn router(door: Door) -> Router {
         .route("/commands/{aggregate}/{id}", post(commands::post))
         .route("/commands/{aggregate}/{id}/{command_id}", get(commands::outcome))
         .route("/projections", get(queries::list))
+        .route("/projections/{name}", get(queries::follow))
         .route("/projections/{name}/{key}", get(queries::get))
         .route("/aggregates/{aggregate}/{id}", get(aggregates::state))
         .route("/aggregates/{aggregate}/{id}/events", get(aggregates::history))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{HistoryConfig, ReadConfig, ReplayConfig};
+use crate::config::{HistoryConfig, ReadConfig, ReplayConfig, StreamsConfig};
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
@@ -19,6 +19,7 @@ use super::pace::Pace;
 use super::past::Records;
 use super::queries::{Entry, Inner, Views};
 use super::replay::Replays;
+use super::streams::{Hub, Streams};
 use super::supervisor::{Published, Shared, Supervisor};
 
 /// Requests that may wait for a supervisor.
@@ -44,6 +45,8 @@ pub struct ReadParts {
     pub replay: ReplayConfig,
     /// The settings of what looks back.
     pub history: HistoryConfig,
+    /// The settings of event streams.
+    pub streams: StreamsConfig,
     /// The newest records, from the writers in this process.
     pub tails: Tails,
     /// All, unless a test leaves one out.
@@ -63,6 +66,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         read,
         replay,
         history,
+        streams,
         tails,
         checks,
     } = parts;
@@ -72,6 +76,11 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     for feed in &feeds {
         tasks.spawn(feed.clone().run(shutdown.clone()));
     }
+    let hub = Hub::new(log.clone(), feeds.clone());
+    for partition in partitions.iter() {
+        tasks.spawn(hub.clone().run(partition, shutdown.clone()));
+    }
+    let streams = Streams::new(hub, streams);
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
     let paces = feeds.iter().map(Feed::pace).collect();
@@ -114,6 +123,6 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     }
     let paused = shared.read.paused.clone();
     let records = Records::new(log.clone(), history);
-    let inner = Inner { log, store, store_gate, ends, paces, entries, paused, records };
+    let inner = Inner { log, store, store_gate, ends, paces, entries, paused, records, streams };
     (Views::new(inner), replays)
 }

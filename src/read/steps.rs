@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Key, Position, Recorded, Source, Target};
+use crate::contract::{Key, Partition, Position, Recorded, Source, Target};
 use crate::events::{Commit, Decoded, Unreadable};
 use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
 
 use super::any_projection::AnyProjection;
+use super::status::ViewKind;
 use super::whole::Whole;
 
 /// An aggregate that this projection holds back on this partition.
@@ -250,6 +251,24 @@ fn decode<'r>(
         }
     }
     Ok(Step { target: target.clone(), commit, position, events })
+}
+
+/// The keys that a record changes, if it counts. One that cannot be read changes none.
+pub(super) fn keys_touched(
+    projection: &dyn AnyProjection,
+    sources: &[Source],
+    partition: Partition,
+    record: &LogRecord,
+) -> Vec<Key> {
+    let key = record.key.as_deref().unwrap_or_default();
+    let Some(source) = source_of(sources, key) else { return Vec::new() };
+    let Ok(target) = Target::parse(key) else { return Vec::new() };
+    if matches!(projection.kind(), ViewKind::Aggregate(_)) {
+        return vec![Key::known(target.id())];
+    }
+    let position = Position { partition, offset: record.offset };
+    let step = decode(projection, Some(source), &target, record, position);
+    step.map_or_else(|_| Vec::new(), |step| step.keys().map(Key::known).collect())
 }
 
 /// The source whose type stands before the `/` of a record's key.

@@ -116,7 +116,7 @@ impl Inner {
         }
     }
 
-    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
+    pub(super) fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
         let partitions = self.log.partitions().count();
         match after.iter().find(|position| position.partition.0 >= partitions) {
             Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
@@ -124,7 +124,7 @@ impl Inner {
         }
     }
 
-    async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
+    pub(super) async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
         for position in after.iter() {
             let end = self.log.end(position.partition).await;
             let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;

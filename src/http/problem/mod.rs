@@ -202,6 +202,7 @@ fn query_in_public(error: &QueryError) -> String {
         QueryError::Store(StoreError::Invalid(_)) => FAILED.to_owned(),
         QueryError::Behind(_)
         | QueryError::ReadersBusy(_)
+        | QueryError::StreamsFull(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
     }

@@ -11,14 +11,14 @@ use crate::contract::{Partition, Position, Positions, Target};
 use crate::ports::StoreError;
 
 use super::super::generations::Live;
-use super::super::queries::{Inner, QueryError, position};
+use super::super::queries::{Entry, Inner, QueryError, position};
 use super::super::waiting::Waiting;
 use super::super::workspace::doc_key;
 
 /// The values of the same keys in several partitions, each with the position that it is of.
-pub(super) struct Docs {
-    pub(super) live: Arc<Live>,
-    pub(super) parts: Vec<(Position, Vec<Option<Bytes>>)>,
+pub(in super::super) struct Docs {
+    pub(in super::super) live: Arc<Live>,
+    pub(in super::super) parts: Vec<(Position, Vec<Option<Bytes>>)>,
 }
 
 impl Docs {
@@ -43,6 +43,18 @@ impl Inner {
     ) -> Result<Docs, QueryError> {
         let unknown = || QueryError::UnknownProjection(name.to_owned());
         let entry = self.entries.get(name).ok_or_else(unknown)?;
+        self.docs_of(entry, homes, keys, after, wait).await
+    }
+
+    /// Reads the views of a projection in these partitions, as they are stored.
+    pub(in super::super) async fn docs_of(
+        &self,
+        entry: &Entry,
+        homes: &[Partition],
+        keys: &[String],
+        after: &Positions,
+        wait: Duration,
+    ) -> Result<Docs, QueryError> {
         let mut waiting = Waiting::begin(self, entry, after, wait)?;
         let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
         loop {
@@ -55,7 +67,7 @@ impl Inner {
     }
 
     /// Or the first partition that has not come far enough.
-    async fn look_at_docs<'k>(
+    pub(in super::super) async fn look_at_docs<'k>(
         &self,
         live: &Live,
         homes: &[Partition],

@@ -112,6 +112,10 @@ pub struct LogPage {
     pub items: Vec<LogItem>,
     /// Where the next page begins; none when the log's end was reached.
     pub next: Option<Offset>,
+    /// The offset after the last record that was looked at.
+    pub(in super::super) upto: Offset,
+    /// What rules there.
+    pub(in super::super) rules: Fold,
 }
 
 impl Views {
@@ -127,10 +131,12 @@ impl Views {
         let (start, mut fold) = self.rules_before(query.partition, query.from).await?;
         let mut open = records.open(query.partition, start).await?;
         let (mut read, mut bytes) = (0, 0);
+        (page.upto, page.rules) = (start, fold);
         loop {
             let (chunk, at_end) = open.next(config.scan_records_max).await?;
             for record in chunk {
                 let mark = fold.step(&record.stamp);
+                (page.upto, page.rules) = (record.offset.next(), fold);
                 if record.offset < query.from {
                     continue;
                 }

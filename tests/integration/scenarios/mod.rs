@@ -16,6 +16,7 @@ mod http_keys;
 mod http_log;
 mod http_queries;
 mod http_serving;
+mod http_streams;
 mod idempotency;
 mod kafka_faults;
 mod kafka_producer;

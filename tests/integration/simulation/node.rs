@@ -123,6 +123,7 @@ impl Cluster {
             read: self.read.clone(),
             replay: self.replay.clone(),
             history: DEFAULTS.history.clone(),
+            streams: DEFAULTS.streams.clone(),
             checks: self.checks,
         };
         let (views, replays) = read::start(parts, &stop, &mut tasks);
