@@ -264,7 +264,7 @@ async fn page(
     from: Version,
     limit: usize,
 ) -> Result<(Vec<Box<RawValue>>, Option<Version>), Problem> {
-    let to = from.plus(limit - 1);
+    let to = Version(from.0.saturating_add(limit as u64 - 1));
     let mut commits = known.commits(from, to);
     let (mut items, mut bytes) = (Vec::new(), 0);
     let mut next = from;

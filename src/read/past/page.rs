@@ -12,8 +12,9 @@ use super::super::queries::{QueryError, Views};
 use super::docs;
 use super::records::unavailable;
 
-/// Blocks that are looked through at once for a waypoint; each step back looks at more.
-const BLOCKS: u64 = 8;
+/// Blocks that are looked through at once for a waypoint: few at first, then so many.
+const BLOCKS: u64 = 4;
+const BLOCKS_MAX: u64 = 256;
 
 /// A record of the log, with its mark.
 #[derive(Clone, Debug)]
@@ -128,6 +129,10 @@ impl Views {
         let records = &self.inner().records;
         let config = &records.config;
         let (limit, mut page) = (query.limit.min(config.page_len_max), LogPage::default());
+        let end = self.inner().log.end(query.partition).await.map_err(unavailable)?;
+        if query.from >= end {
+            return Ok(page);
+        }
         let (start, mut fold) = self.rules_before(query.partition, query.from).await?;
         let mut open = records.open(query.partition, start).await?;
         let (mut read, mut bytes) = (0, 0);
@@ -192,7 +197,7 @@ impl Views {
             if low == 0 {
                 return Ok((Offset(0), Fold::default()));
             }
-            (high, len) = (low - 1, len * 4);
+            (high, len) = (low - 1, (len * 4).min(BLOCKS_MAX));
         }
     }
 }

@@ -290,6 +290,10 @@ impl Supervisor {
         let shared = &self.shared;
         let at = partition.0 as usize;
         let builders = shared.projections * self.partitions().count() as usize;
+        let mut config = shared.read.clone();
+        if self.projection.reads_records() {
+            config.cached_views_max = (config.cached_views_max / VIEWS_TO_A_PAGE).max(1);
+        }
         LaneParts {
             projection: self.projection.clone(),
             log: shared.log.clone(),
@@ -299,7 +303,7 @@ impl Supervisor {
             origin: shared.origins[at].clone(),
             ids: shared.ids.clone(),
             space: Space::new(self.projection.name().as_str(), generation, partition),
-            config: shared.read.clone(),
+            config,
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),
             changed: self.changed.clone(),
             is_watched: self.is_watched.clone(),
@@ -341,6 +345,9 @@ impl Supervisor {
         while self.drops.join_next().await.is_some() {}
     }
 }
+
+/// A page of `history` may weigh as much as so many usual views.
+const VIEWS_TO_A_PAGE: usize = 10;
 
 /// How long a supervisor waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);

@@ -127,6 +127,10 @@ async fn what_never_was_and_what_is_not_understood_are_told_apart() {
     ] {
         app.get(&format!("{ANN}{query}")).await.problem(400, code);
     }
+    for from in ["2", "18446744073709551615"] {
+        let empty = app.get(&format!("{ANN}/events?from={from}")).await.ok().json();
+        assert_eq!((&empty["items"], &empty["next_cursor"]), (&json!([]), &json!(null)));
+    }
     app.get("/projections/history/ann").await.problem(404, "unknown_projection");
 }
 

@@ -55,6 +55,7 @@ async fn each_record_says_whether_it_counts_and_if_not_why() {
         ("type=MoneyDeposited", vec![5]),
         ("from=4", vec![4, 5]),
         ("from=99", vec![]),
+        ("from=18446744073709551615", vec![]),
         ("from=2001-01-01T00:00:00Z", vec![0, 1, 2, 3, 4, 5]),
         ("from=2100-01-01T00:00:00Z", vec![]),
     ] {
