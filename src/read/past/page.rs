@@ -115,8 +115,8 @@ pub struct LogPage {
     pub next: Option<Offset>,
     /// The offset after the last record that was looked at.
     pub(in super::super) upto: Offset,
-    /// What rules there.
-    pub(in super::super) rules: Fold,
+    /// What rules there, if anything was looked at.
+    pub(in super::super) rules: Option<Fold>,
 }
 
 impl Views {
@@ -136,12 +136,12 @@ impl Views {
         let (start, mut fold) = self.rules_before(query.partition, query.from).await?;
         let mut open = records.open(query.partition, start).await?;
         let (mut read, mut bytes) = (0, 0);
-        (page.upto, page.rules) = (start, fold);
+        (page.upto, page.rules) = (start, Some(fold));
         loop {
             let (chunk, at_end) = open.next(config.scan_records_max).await?;
             for record in chunk {
                 let mark = fold.step(&record.stamp);
-                (page.upto, page.rules) = (record.offset.next(), fold);
+                (page.upto, page.rules) = (record.offset.next(), Some(fold));
                 if record.offset < query.from {
                     continue;
                 }

@@ -128,7 +128,7 @@ impl RecordStream {
         // At the end of the log everything there is has been read, though holes come after it.
         let end = if page.next.is_none() { place.missed_to } else { place.next };
         place.next = page.upto.max(end);
-        place.rules = Some(page.rules);
+        place.rules = page.rules;
         self.ready.extend(page.items.into_iter().map(|item| (partition, item)));
         Ok(())
     }
