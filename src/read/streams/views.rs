@@ -179,28 +179,23 @@ impl ViewStream {
         Ok(())
     }
 
-    /// Takes the generation that is live, and its positions where none are given.
+    /// Takes the generation that is live; where no position is given it begins with what is heard
+    /// from now on, once the views have come as far: then who reads them now misses nothing.
     async fn begin(&mut self, after: &Positions) -> Result<(), QueryError> {
-        let waited = tokio::time::timeout(PATIENCE, self.live.wait_for(Option::is_some)).await;
-        let live = match waited {
-            Ok(Ok(live)) => live.clone().expect("it was waited for"),
-            _ => return Err(QueryError::Behind("no generation is live yet".to_owned())),
-        };
         let views = self.views.clone();
-        let homes = self.homes();
-        let none = Positions::default();
-        let found = views.inner().look_at_docs(&live, &homes, &[], &none).await?;
-        let parts = found
-            .map_err(|home| QueryError::Behind(format!("partition {home} is being rebuilt")))?;
-        self.generation = Some(live.generation);
-        let nexts = views.inner().streams.hub.nexts();
+        let inner = views.inner();
+        let entry = inner.entry(self.projection.name().as_str())?;
+        let (homes, nexts) = (self.homes(), inner.streams.hub.nexts());
+        let heard = |home: &Partition| nexts[home.0 as usize].map(|next| (*home, next));
+        let heard = before(homes.iter().filter_map(heard));
+        let found = inner.docs_of(entry, &homes, &[], &heard, PATIENCE).await?;
+        self.generation = Some(found.live.generation);
         let place = |(at, _): (Position, Vec<Option<Bytes>>)| {
-            let home = at.partition;
-            let next = after.get(home).unwrap_or(at.offset).next();
-            let missed_to = nexts[home.0 as usize].unwrap_or_default();
-            (home, Place { next, missed_to, touched: BTreeSet::new(), told: next })
+            let now = heard.get(at.partition).unwrap_or(at.offset).next();
+            let next = after.get(at.partition).map_or(now, Offset::next);
+            (at.partition, Place { next, missed_to: now, touched: BTreeSet::new(), told: next })
         };
-        self.places = parts.into_iter().map(place).collect();
+        self.places = found.parts.into_iter().map(place).collect();
         self.add(ViewEvent::At);
         Ok(())
     }

@@ -26,6 +26,7 @@ mod live;
 mod live_history;
 mod live_states;
 mod live_strangers;
+mod live_streams;
 mod process;
 mod read_loop;
 mod states;
