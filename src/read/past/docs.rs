@@ -67,7 +67,7 @@ impl Inner {
     }
 
     /// Or the first partition that has not come far enough.
-    pub(in super::super) async fn look_at_docs<'k>(
+    async fn look_at_docs<'k>(
         &self,
         live: &Live,
         homes: &[Partition],
