@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use retell::log::{Mark, Tracker};
 use retell::read::QueryError;
-use retell::{Offset, Partition, Position, Positions};
+use retell::{Offset, Partition, Position, Positions, Target, Version};
 use tokio::time::{Instant, sleep};
 
 use super::counter::CounterCommand;
@@ -47,6 +47,7 @@ pub(super) async fn settle(history: &mut History) {
     history.callers.check_not_done();
     check_readers(history);
     check_views(history).await;
+    check_histories(history).await;
 }
 
 /// L4: whatever was answered is answered again, by a process that knows the log alone.
@@ -124,6 +125,58 @@ async fn check_views(history: &History) {
                 }
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
+        }
+    }
+}
+
+/// R1: in the end the history of every counter has each of its commits once, and nothing else.
+async fn check_histories(history: &History) {
+    let world = &history.cluster.world;
+    for counter in COUNTERS {
+        let partition = history.callers.partition_of(counter);
+        let mut expected: Vec<Offset> = {
+            let truth = world.truth();
+            let facts = truth.ledger(partition.0).facts(counter);
+            facts.iter().map(|fact| Offset(fact.offset)).collect()
+        };
+        let versions = expected.len() as u64;
+        expected.dedup();
+        let end = history.cluster.broker.contents(partition).last().map(|last| last.offset);
+        let after = end.map(|offset| Position { partition, offset }).into_iter().collect();
+        match read_history(history, counter, partition, &after).await {
+            Ok(found) if found == (versions, expected) => {}
+            Ok(_) => return world.violate(&format!("R1 the history of {counter} is another")),
+            Err(error) => return world.violate(&format!("R5 no history of {counter}: {error}")),
+        }
+    }
+}
+
+/// The version of a counter, and where its commits are.
+async fn read_history(
+    history: &History,
+    counter: &str,
+    partition: Partition,
+    after: &Positions,
+) -> Result<(u64, Vec<Offset>), QueryError> {
+    let target = Target::parse(format!("counter/{counter}").as_bytes()).expect("a target");
+    let views = &history.nodes[0].views;
+    let begun = Instant::now();
+    loop {
+        let reading = async {
+            let known = views.aggregate(&target, partition, after, Duration::from_secs(5)).await?;
+            let mut commits = known.commits(Version(1), known.version());
+            let mut offsets = Vec::new();
+            loop {
+                let records = commits.next().await?;
+                if records.is_empty() {
+                    return Ok((known.version().0, offsets));
+                }
+                offsets.extend(records.iter().map(|record| record.offset));
+            }
+        };
+        match reading.await {
+            Err(_) if begun.elapsed() < PATIENCE => sleep(Duration::from_millis(100)).await,
+            read => return read,
         }
     }
 }

@@ -212,5 +212,6 @@ fn projections() -> Projections {
     let mut all = Projections::default();
     all.add(Arc::new(Keyed::new(name(Tallies::NAME), Tallies))).expect("names differ");
     all.add(Arc::new(Merged::new(name(Total::NAME), Total))).expect("names differ");
+    all.add(Arc::new(retell::read::History::new(vec!["counter"]))).expect("names differ");
     all
 }
