@@ -6,6 +6,7 @@ mod bar;
 mod config;
 mod history;
 mod log;
+mod parked;
 mod replay;
 mod send;
 mod serve;
@@ -47,6 +48,8 @@ enum Command {
     History(history::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
+    /// List what projections hold back; retry or discard one
+    Parked(parked::Args),
     Send(send::Args),
 }
 
@@ -74,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Status(args)) => on_threads(status::run(args)),
         Some(Command::History(args)) => on_threads(history::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
+        Some(Command::Parked(args)) => on_threads(parked::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };
     match ended {

@@ -159,6 +159,8 @@ pub struct ReadConfig {
     pub chunk_bytes_max: usize,
     /// Views held in memory, per projection and partition.
     pub cached_views_max: usize,
+    /// Aggregates held back, per projection and partition.
+    pub parked_aggregates_max: usize,
     /// How often a partition's views are committed at most, while records keep coming.
     #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
     pub commit_interval: Duration,

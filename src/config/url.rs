@@ -34,14 +34,15 @@ pub struct KafkaAddress {
 pub enum ViewsUrl {
     /// `embedded:DIRECTORY`: in this process, in this folder.
     Embedded(PathBuf),
-    /// `redis://…` or `rediss://…`.
+    /// `redis://…`, `redis-cluster://…`, or either with TLS.
     Redis(RedisUrl),
     /// `memory:`: gone when the process ends.
     Memory,
 }
 
-/// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://…` for TLS. It may hold a password:
-/// only [`RedisUrl::as_str`] gives it away.
+/// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or
+/// `redis-cluster://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…]`; for TLS with `rediss`. It may hold a
+/// password: only [`RedisUrl::as_str`] and [`RedisUrl::servers`] give it away.
 #[derive(Clone, Eq, PartialEq)]
 pub struct RedisUrl(String);
 
@@ -53,8 +54,8 @@ pub enum InvalidUrl {
     NoLog,
     /// No scheme of a view store.
     #[error(
-        "expected embedded:DIRECTORY, redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… or \
-         memory:"
+        "expected embedded:DIRECTORY, redis://[USER:PASSWORD@]HOST[:PORT][/DB], \
+         redis-cluster://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…], either with rediss, or memory:"
     )]
     NoViews,
     /// `embedded:` and nothing.
@@ -72,6 +73,9 @@ pub enum InvalidUrl {
     /// No host, or a port that is no number.
     #[error("the part before the first / is [USER:PASSWORD@]HOST[:PORT]")]
     NoHost,
+    /// A node of a cluster without a port, or no node.
+    #[error("each node of a cluster is HOST:PORT; there is no database to choose")]
+    NoNode,
     /// A database that is no number.
     #[error("the part after the first / is the number of the database, such as /0")]
     NoDatabase,
@@ -87,7 +91,60 @@ impl RedisUrl {
     /// Whether it is `rediss://`.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.0.starts_with("rediss:")
+        self.0.starts_with("rediss")
+    }
+
+    /// Whether it names nodes of a cluster.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        self.cluster().is_some()
+    }
+
+    /// A URL of each server that it names, with its password, for the client library.
+    #[must_use]
+    pub fn servers(&self) -> Vec<String> {
+        let Some(address) = self.cluster() else { return vec![self.0.clone()] };
+        let scheme = if self.is_tls() { "rediss" } else { "redis" };
+        let (login, nodes) = match address.rsplit_once('@') {
+            Some((login, nodes)) => (format!("{login}@"), nodes),
+            None => (String::new(), address),
+        };
+        nodes.split(',').map(|node| format!("{scheme}://{login}{node}")).collect()
+    }
+
+    /// What follows the scheme of a cluster.
+    fn cluster(&self) -> Option<&str> {
+        let plain = self.0.strip_prefix("redis-cluster://");
+        plain.or_else(|| self.0.strip_prefix("rediss-cluster://"))
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        let url = Self(text.to_owned());
+        if let Some(address) = url.cluster() {
+            let nodes = address.rsplit_once('@').map_or(address, |(_, nodes)| nodes);
+            return if nodes.split(',').all(is_node) { Ok(url) } else { Err(InvalidUrl::NoNode) };
+        }
+        let plain = text.strip_prefix("redis://");
+        let address =
+            plain.or_else(|| text.strip_prefix("rediss://")).ok_or(InvalidUrl::NoViews)?;
+        let address = address.split_once('?').map_or(address, |(address, _)| address);
+        let (server, database) = address.split_once('/').unwrap_or((address, ""));
+        let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
+        let is_server = match host.rsplit_once(':') {
+            Some(parts) if !host.ends_with(']') => is_host_and_port(parts),
+            _ => !host.is_empty(),
+        };
+        if !is_server {
+            return Err(InvalidUrl::NoHost);
+        }
+        if !database.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(InvalidUrl::NoDatabase);
+        }
+        Ok(url)
     }
 }
 
@@ -134,23 +191,7 @@ impl FromStr for ViewsUrl {
         if text == "memory:" {
             return Ok(Self::Memory);
         }
-        let plain = text.strip_prefix("redis://");
-        let address =
-            plain.or_else(|| text.strip_prefix("rediss://")).ok_or(InvalidUrl::NoViews)?;
-        let address = address.split_once('?').map_or(address, |(address, _)| address);
-        let (server, database) = address.split_once('/').unwrap_or((address, ""));
-        let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
-        let is_server = match host.rsplit_once(':') {
-            Some(parts) if !host.ends_with(']') => is_host_and_port(parts),
-            _ => !host.is_empty(),
-        };
-        if !is_server {
-            return Err(InvalidUrl::NoHost);
-        }
-        if !database.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(InvalidUrl::NoDatabase);
-        }
-        Ok(Self::Redis(RedisUrl(text.to_owned())))
+        text.parse().map(Self::Redis)
     }
 }
 
@@ -225,6 +266,11 @@ fn is_broker(text: &str) -> bool {
     !text.contains(strange) && text.rsplit_once(':').is_some_and(is_host_and_port)
 }
 
+/// As a broker, without a path.
+fn is_node(text: &str) -> bool {
+    is_broker(text) && !text.contains('/')
+}
+
 fn is_host_and_port((host, port): (&str, &str)) -> bool {
     !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
@@ -282,6 +328,7 @@ mod tests {
             ("redis://:s3cr@t@h:1/0", "redis://:***@h:1/0"),
             ("rediss://ann:s3cret@[::1]/2", "rediss://ann:***@[::1]/2"),
             ("redis://ann:s3cret@h?protocol=resp3", "redis://ann:***@h?protocol=resp3"),
+            ("redis-cluster://:s3cr@t@h:1,i:2", "redis-cluster://:***@h:1,i:2"),
         ] {
             let url: ViewsUrl = text.parse().expect("a URL");
             assert_eq!(url.to_string(), shown);
@@ -292,10 +339,24 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_named_by_any_of_its_nodes() {
+        let url: RedisUrl = "rediss-cluster://ann:s@e@h:1,[::1]:2".parse().expect("a URL");
+        assert!(url.is_cluster() && url.is_tls());
+        assert_eq!(url.servers(), ["rediss://ann:s@e@h:1", "rediss://ann:s@e@[::1]:2"]);
+        let url: RedisUrl = "redis-cluster://h:1".parse().expect("a URL");
+        assert_eq!((url.servers(), url.is_tls()), (vec!["redis://h:1".to_owned()], false));
+        let url: RedisUrl = "redis://h:1/0".parse().expect("a URL");
+        assert_eq!((url.servers(), url.is_cluster()), (vec!["redis://h:1/0".to_owned()], false));
+    }
+
+    #[test]
     fn a_text_that_is_no_views_url_says_what_is_missing() {
         let cases = [
             ("kafka://a:1/t", InvalidUrl::NoViews),
-            ("redis-cluster://a:1", InvalidUrl::NoViews),
+            ("redis-cluster://", InvalidUrl::NoNode),
+            ("redis-cluster://a", InvalidUrl::NoNode),
+            ("redis-cluster://a:1,", InvalidUrl::NoNode),
+            ("rediss-cluster://a:1/0", InvalidUrl::NoNode),
             ("embedded:", InvalidUrl::NoFolder),
             ("redis://", InvalidUrl::NoHost),
             ("redis://u:p@/0", InvalidUrl::NoHost),

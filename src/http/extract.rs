@@ -56,6 +56,11 @@ pub(super) fn last(uri: &Uri) -> &str {
     split(uri.path()).1
 }
 
+/// The last segment of a path but one, as it is.
+pub(super) fn last_but_one(uri: &Uri) -> &str {
+    split(split(uri.path()).0).1
+}
+
 /// Refuses parameters where there are none: a mistyped one must not be ignored.
 pub(super) fn no_parameters(uri: &Uri) -> Result<(), Problem> {
     let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };

@@ -135,6 +135,10 @@ fn of_projection(info: &ProjectionInfo) -> Vec<Reason> {
         let detail = format!("{}: {detail}", info.name);
         return vec![Reason { code: "newer_events", detail }];
     }
+    if let (None, Some(detail)) = (info.generation, &info.too_many_parked) {
+        let detail = format!("{}: {detail}", info.name);
+        return vec![Reason { code: "too_many_parked", detail }];
+    }
     if info.generation.is_none() {
         let detail = format!("{}: no generation is live yet", info.name);
         return vec![Reason { code: "no_live_generation", detail }];
@@ -169,6 +173,7 @@ fn stuck(state: &LaneState) -> Option<(&'static str, String)> {
     match state {
         LaneState::Waiting { reason } => Some(("views_waiting", reason.clone())),
         LaneState::NewerEvents { detail } => Some(("newer_events", detail.clone())),
+        LaneState::TooManyParked { detail } => Some(("too_many_parked", detail.clone())),
         LaneState::Lost => {
             let detail = "the views are lost, a replay builds others".to_owned();
             Some(("views_lost", detail))

@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 19] = [
+pub(super) const ROUTES: [&str; 22] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -26,6 +26,9 @@ pub(super) const ROUTES: [&str; 19] = [
     "POST /admin/replays",
     "GET /admin/replays/{id}",
     "DELETE /admin/replays/{id}",
+    "GET /admin/parked",
+    "POST /admin/parked/{id}/retry",
+    "POST /admin/parked/{id}/discard",
     "GET /admin/status",
     "GET /health/live",
     "GET /health/ready",

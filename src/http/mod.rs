@@ -15,6 +15,7 @@ mod headers;
 mod health;
 mod index;
 mod parameters;
+mod parked;
 mod patience;
 mod problem;
 mod queries;
@@ -107,6 +108,9 @@ pub fn router(door: Door) -> Router {
         .route("/traces/{correlation_id}", get(traces::get))
         .route("/admin/replays", get(admin::replays).post(admin::start_replay))
         .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))
+        .route("/admin/parked", get(parked::list))
+        .route("/admin/parked/{id}/retry", post(parked::retry))
+        .route("/admin/parked/{id}/discard", post(parked::discard))
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

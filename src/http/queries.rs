@@ -156,5 +156,6 @@ const fn severity(state: &LaneState) -> (u8, &'static str) {
         LaneState::Waiting { .. } => (5, "waiting"),
         LaneState::Lost => (6, "lost"),
         LaneState::NewerEvents { .. } => (7, "newer_events"),
+        LaneState::TooManyParked { .. } => (8, "too_many_parked"),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::log::Partitions;
 use crate::ports::{Dropped, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
-use super::lane::{Lane, LaneParts, Progress};
+use super::lane::{Lane, LaneHandle, LaneParts, Mend, Progress};
 use super::status::LaneState;
 
 /// Keys removed at once where no setting says how many.
@@ -22,6 +22,8 @@ const DROP_KEYS_MAX: usize = 500;
 pub(super) struct Generation {
     pub(super) id: Uuid,
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
+    /// Where each lane takes what mends a sequence; none where they do not run.
+    pub(super) mends: Vec<mpsc::Sender<Mend>>,
     stop: Shutdown,
     /// Dropping it ends the lanes.
     tasks: JoinSet<()>,
@@ -35,6 +37,7 @@ pub(super) struct Live {
     /// How far each partition had come when it went live: nothing older is ever shown.
     pub(super) floor: BTreeMap<Partition, Offset>,
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
+    pub(super) mends: Vec<mpsc::Sender<Mend>>,
     pub(super) spaces: Vec<Space>,
 }
 
@@ -49,12 +52,12 @@ impl Generation {
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let start = |partition: Partition| {
             let until = build_until.map(|ends| ends[partition.0 as usize]);
-            let (lane, progress) = Lane::new(parts(partition), until);
+            let (lane, LaneHandle { progress, mends }) = Lane::new(parts(partition), until);
             tasks.spawn(lane.run(stop.clone()));
-            progress
+            (progress, mends)
         };
-        let lanes = partitions.iter().map(start).collect();
-        Self { id, lanes, stop, tasks, _idle: Vec::new() }
+        let (lanes, mends) = partitions.iter().map(start).unzip();
+        Self { id, lanes, mends, stop, tasks, _idle: Vec::new() }
     }
 
     /// A generation that is served, but not folded, by this node.
@@ -63,7 +66,8 @@ impl Generation {
         let idle: Vec<_> =
             partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
         let lanes = idle.iter().map(watch::Sender::subscribe).collect();
-        Self { id, lanes, stop: Shutdown::default(), tasks: JoinSet::new(), _idle: idle }
+        let (stop, tasks) = (Shutdown::default(), JoinSet::new());
+        Self { id, lanes, mends: Vec::new(), stop, tasks, _idle: idle }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {

@@ -22,14 +22,14 @@ use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
 use super::past::Records;
-use super::status::{LaneState, LaneStatus, ParkedSequence, ProjectionInfo};
+use super::status::{LaneState, LaneStatus, ProjectionInfo};
 use super::streams::Streams;
 use super::waiting::Waiting;
 use super::workspace::doc_key;
 
 /// Answers queries. Cheap to clone.
 #[derive(Clone)]
-pub struct Views(Arc<Inner>);
+pub struct Views(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) log: Arc<dyn EventLog>,
@@ -49,8 +49,8 @@ pub(super) struct Inner {
 pub(super) struct Entry {
     pub(super) projection: Arc<dyn AnyProjection>,
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
-    /// Why no generation is built here, if a newer binary wrote what this one cannot read.
-    pub(super) newer: watch::Receiver<Option<String>>,
+    /// Why no generation is built here, if this binary met what it cannot get past.
+    pub(super) blocked: watch::Receiver<Option<LaneState>>,
     /// Of each partition, what else a query hurries, where lanes linger.
     pub(super) lingers: Vec<Pace>,
 }
@@ -162,28 +162,6 @@ impl Views {
         self.0.entries.values().map(|entry| self.info(entry)).collect()
     }
 
-    /// Everything that is held back.
-    #[must_use]
-    pub fn parked(&self) -> Vec<ParkedSequence> {
-        let of = |entry: &Entry| {
-            let projection = entry.projection.name().as_str();
-            let live = entry.live.borrow().clone();
-            let maps = live.into_iter().flat_map(|live| {
-                live.lanes.iter().map(|lane| lane.borrow().parked.clone()).collect::<Vec<_>>()
-            });
-            let parked = maps.flat_map(|map| map.as_ref().clone());
-            let show = move |(aggregate, parked): (String, super::steps::Parked)| ParkedSequence {
-                projection,
-                aggregate,
-                position: parked.position,
-                error: parked.error,
-                count: parked.count,
-            };
-            parked.map(show).collect::<Vec<_>>()
-        };
-        self.0.entries.values().flat_map(of).collect()
-    }
-
     async fn look(
         &self,
         entry: &Entry,
@@ -257,6 +235,11 @@ impl Views {
         if paused {
             partitions.iter_mut().for_each(|lane| lane.state = LaneState::Paused);
         }
+        let (newer_events, too_many_parked) = match entry.blocked.borrow().clone() {
+            Some(LaneState::NewerEvents { detail }) => (Some(detail), None),
+            Some(LaneState::TooManyParked { detail }) => (None, Some(detail)),
+            _ => (None, None),
+        };
         ProjectionInfo {
             name,
             revision: entry.projection.revision(),
@@ -264,7 +247,8 @@ impl Views {
             keyed_by: entry.projection.kind(),
             schema: entry.projection.schema(),
             paused,
-            newer_events: entry.newer.borrow().clone(),
+            newer_events,
+            too_many_parked,
             partitions,
         }
     }
@@ -286,7 +270,7 @@ fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneSt
         lag: if progress.at_end { 0 } else { end.0.saturating_sub(progress.next.0) },
         state: progress.state.clone(),
         time: progress.time,
-        parked: progress.parked.len(),
+        parked: progress.parked.values().filter(|parked| !parked.discarded).count(),
     }
 }
 

@@ -109,11 +109,11 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         let name = projection.name().as_str();
         let (queue, requests) = mpsc::channel(REQUESTS_LEN_MAX);
         let (published, live) = watch::channel(None);
-        let (told, newer) = watch::channel(None);
+        let (told, blocked) = watch::channel(None);
         queues.insert(name, queue);
         let lingers = lingers.get(name).cloned().unwrap_or_default();
-        entries.insert(name, Entry { projection: projection.clone(), live, newer, lingers });
-        waiting.push((projection.clone(), requests, Published { live: published, newer: told }));
+        entries.insert(name, Entry { projection: projection.clone(), live, blocked, lingers });
+        waiting.push((projection.clone(), requests, Published { live: published, blocked: told }));
     }
     let replays = Replays::new(ids, queues);
     for (projection, requests, published) in waiting {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::contract::{Offset, Partition, Position, Time};
+use crate::contract::{Offset, Partition, Time};
 
 /// A projection, and where it stands.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +25,9 @@ pub struct ProjectionInfo {
     /// Why this node builds no generation: a newer binary wrote what this one cannot read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newer_events: Option<String>,
+    /// Why this node builds no generation: too many aggregates would be parked in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub too_many_parked: Option<String>,
     /// Where each partition of the live generation stands.
     pub partitions: Vec<LaneStatus>,
 }
@@ -55,7 +58,7 @@ pub struct LaneStatus {
     pub state: LaneState,
     /// The time of the last record that is in the views, by the log's clock.
     pub time: Option<Time>,
-    /// Aggregates that are held back.
+    /// Aggregates that are held back, without those that were given up.
     pub parked: usize,
 }
 
@@ -85,21 +88,28 @@ pub enum LaneState {
         /// Which record, and what is newer.
         detail: String,
     },
+    /// One more aggregate would have to be parked than may be.
+    TooManyParked {
+        /// Which, and why.
+        detail: String,
+    },
     /// Its space was lost; a replay builds another.
     Lost,
 }
 
-/// An aggregate that a projection holds back.
-#[derive(Clone, Debug, Serialize)]
-pub struct ParkedSequence {
-    /// The projection.
-    pub projection: &'static str,
-    /// The aggregate: `account/ann`.
-    pub aggregate: String,
-    /// Its first event that could not be folded.
-    pub position: Position,
-    /// Why.
-    pub error: String,
-    /// How many of its records were held back since.
-    pub count: u64,
+impl LaneState {
+    /// Why it does not go on, if it says.
+    pub(super) fn detail(&self) -> &str {
+        match self {
+            Self::Waiting { reason: detail }
+            | Self::NewerEvents { detail }
+            | Self::TooManyParked { detail } => detail,
+            Self::Starting
+            | Self::Building
+            | Self::Following
+            | Self::StandingBy
+            | Self::Paused
+            | Self::Lost => "",
+        }
+    }
 }

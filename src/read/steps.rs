@@ -3,33 +3,24 @@
 //! Only what counts is decoded, and only of aggregates that the projection reads: the record's
 //! key says so before its JSON is touched.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde::{Deserialize, Serialize};
-
-use crate::contract::{Key, Partition, Position, Recorded, Source, Target};
-use crate::events::{Commit, Decoded, Unreadable};
+use crate::contract::{Key, Partition, Position, Recorded, Source, Target, Version};
+use crate::events::{Commit, Decoded, Undecodable, Unreadable};
 use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
 
 use super::any_projection::AnyProjection;
+use super::parked::{Parked, ParkedMap, Poison};
 use super::status::ViewKind;
 use super::whole::Whole;
 
-/// An aggregate that this projection holds back on this partition.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) struct Parked {
-    /// Its first event that could not be folded.
-    pub(super) position: Position,
-    /// Why.
-    pub(super) error: String,
-    /// Its records that were held back, with the first.
-    pub(super) count: u64,
-}
-
-/// All aggregates that are held back, by `TYPE/ID`.
-pub(super) type ParkedMap = BTreeMap<String, Parked>;
+/// Records at which a fold panicked, by `TYPE/ID`: there the aggregate is to be parked.
+pub(super) type PoisonMap = BTreeMap<String, (Position, Poison)>;
 
 /// A commit to fold, and its events.
 pub(super) struct Step<'r> {
@@ -48,50 +39,75 @@ pub(super) struct Steps<'r> {
     pub(super) taken: usize,
     /// Parked sequences that grew or began.
     pub(super) parked: ParkedMap,
-    /// Something newer than this binary comes next: go no further.
-    pub(super) newer: Option<String>,
+    /// Go no further.
+    pub(super) stop: Option<Stop>,
+    /// Aggregates that are held back, with those parked here.
+    held: usize,
 }
 
-/// How many keys a run may touch.
+/// Why the next record is not taken.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It is newer than this binary.
+    Newer(String),
+    /// Its aggregate would have to be parked, and too many are.
+    Full(String),
+}
+
+/// What is known of a partition before a run of records.
+pub(super) struct Before<'l> {
+    pub(super) sources: &'l [Source],
+    pub(super) tracker: &'l Tracker,
+    pub(super) parked: &'l ParkedMap,
+    pub(super) poison: &'l PoisonMap,
+}
+
+/// How far a run may go.
 pub(super) struct Limits {
+    /// Keys that it may touch.
     pub(super) keys_max: usize,
+    /// Aggregates that may be held back.
+    pub(super) parked_max: usize,
 }
 
 impl<'r> Steps<'r> {
     /// Takes records until they touch too many keys, or something newer than this binary comes.
     pub(super) fn of(
         projection: &dyn AnyProjection,
-        sources: &[Source],
-        tracker: &Tracker,
-        parked: &ParkedMap,
+        before: &Before<'_>,
         records: &'r [LogRecord],
         position: impl Fn(&LogRecord) -> Position,
         limits: &Limits,
     ) -> Self {
         let mut steps = Self {
             steps: Vec::new(),
-            tracker: *tracker,
+            tracker: *before.tracker,
             taken: 0,
             parked: ParkedMap::new(),
-            newer: None,
+            stop: None,
+            held: before.parked.len(),
         };
         let mut keys = HashSet::new();
         for record in records {
+            // Another sequence may grow with every record.
+            if steps.taken > 0 && keys.len() + steps.parked.len() >= limits.keys_max {
+                break;
+            }
             let mut after = steps.tracker;
             let mark = after.step(record.offset, record.time, &record.stamp, &record.value);
-            if mark == Mark::Counts && record.offset >= tracker.next() {
+            if mark == Mark::Counts && record.offset >= before.tracker.next() {
                 let position = position(record);
-                match steps.read(projection, sources, parked, record, position) {
+                match steps.read(projection, before, record, position, limits.parked_max) {
                     Reading::Step(step) => {
                         let parked = steps.parked.len();
-                        if limits.exceeded_by(&mut keys, &step, parked) && !steps.steps.is_empty() {
+                        if limits.exceeded_by(&mut keys, &step, parked) && !steps.is_empty() {
                             break;
                         }
                         steps.steps.push(*step);
                     }
                     Reading::Skip => {}
-                    Reading::Newer(what) => {
-                        steps.newer = Some(format!("record {position}: {what}"));
+                    Reading::Stop(stop) => {
+                        steps.stop = Some(stop);
                         break;
                     }
                 }
@@ -102,37 +118,59 @@ impl<'r> Steps<'r> {
         steps
     }
 
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.parked.is_empty()
+    }
+
     fn read(
         &mut self,
         projection: &dyn AnyProjection,
-        sources: &[Source],
-        parked: &ParkedMap,
+        known: &Before<'_>,
         record: &'r LogRecord,
         position: Position,
+        parked_max: usize,
     ) -> Reading<'r> {
         let key = record.key.as_deref().unwrap_or_default();
-        let source = source_of(sources, key);
+        let source = source_of(known.sources, key);
         if source.is_none() && !projection.reads_records() {
             return Reading::Skip;
         }
         let Ok(target) = Target::parse(key) else { return Reading::Skip };
-        let before = self.parked.get(target.as_str()).or_else(|| parked.get(target.as_str()));
-        if let Some(before) = before {
-            let grown = Parked { count: before.count + 1, ..before.clone() };
-            self.parked.insert(target.as_str().to_owned(), grown);
+        let name = target.as_str();
+        if let Some(held) = self.parked.get(name).or_else(|| known.parked.get(name)) {
+            if !held.discarded {
+                let grown = Parked { count: held.count + 1, ..held.clone() };
+                self.parked.insert(name.to_owned(), grown);
+            }
             return Reading::Skip;
         }
-        match decode(projection, source, &target, record, position) {
-            Ok(step) => Reading::Step(Box::new(step)),
-            Err(Bad::Newer(what)) if projection.knows(target.aggregate_type()) => {
-                Reading::Newer(what)
+        let poison = known.poison.get(name).filter(|(at, _)| *at == position);
+        let step = match poison {
+            Some((_, poison)) => Err(Bad::Poison(poison.clone())),
+            None => decode(projection, source, &target, record, position),
+        };
+        let poison = match step {
+            Ok(step) => return Reading::Step(Box::new(step)),
+            Err(Bad::Newer(error)) if !projection.knows(target.aggregate_type()) => {
+                Poison { version: None, error }
             }
-            Err(Bad::Newer(error) | Bad::Poison(error)) => {
-                let first = Parked { position, error, count: 1 };
-                self.parked.insert(target.as_str().to_owned(), first);
-                Reading::Skip
+            Err(Bad::Newer(what)) => {
+                return Reading::Stop(Stop::Newer(format!("record {position}: {what}")));
             }
+            Err(Bad::Poison(poison)) => poison,
+        };
+        if self.held >= parked_max {
+            let Poison { error, .. } = poison;
+            return Reading::Stop(Stop::Full(format!(
+                "{parked_max} aggregates are parked (read.parked_aggregates_max), and {name} \
+                 would be one more at {position}: {error}"
+            )));
         }
+        tracing::error!(aggregate = name, %position, error = poison.error, "parked");
+        let before = self.tracker.checkpoint().expect("a record counts only after a claim");
+        self.parked.insert(name.to_owned(), Parked::first(record, position, before, poison));
+        self.held += 1;
+        Reading::Skip
     }
 }
 
@@ -154,12 +192,16 @@ impl Limits {
 enum Reading<'r> {
     Step(Box<Step<'r>>),
     Skip,
-    Newer(String),
+    Stop(Stop),
 }
 
-enum Bad {
+/// Why a record gives no step.
+#[derive(Debug)]
+pub(super) enum Bad {
+    /// It is newer than this binary.
     Newer(String),
-    Poison(String),
+    /// Its aggregate must be parked.
+    Poison(Poison),
 }
 
 impl Step<'_> {
@@ -179,15 +221,23 @@ impl Step<'_> {
         own.chain(named.flatten().map(Key::as_str))
     }
 
-    /// Each event with each key that it changes, in order.
-    pub(super) fn for_each(&self, mut fold: impl FnMut(&str, &Recorded<'_>)) {
-        for (i, (_, keys)) in self.events.iter().enumerate() {
-            let recorded = self.recorded(i);
-            match keys {
-                None => fold(self.target.id(), &recorded),
-                Some(keys) => keys.iter().for_each(|key| fold(key.as_str(), &recorded)),
+    /// Folds each event into each key that it changes, in order, until a fold panics.
+    pub(super) fn fold(&self, mut fold: impl FnMut(&str, &Recorded<'_>)) -> Result<(), Poison> {
+        let version = Cell::new(None);
+        let each = || {
+            for (i, (_, keys)) in self.events.iter().enumerate() {
+                let recorded = self.recorded(i);
+                version.set(Some(recorded.version()));
+                match keys {
+                    None => fold(self.target.id(), &recorded),
+                    Some(keys) => keys.iter().for_each(|key| fold(key.as_str(), &recorded)),
+                }
             }
-        }
+        };
+        catch_unwind(AssertUnwindSafe(each)).map_err(|panic| Poison {
+            version: version.get(),
+            error: format!("the projection's fold panicked: {}", said(&*panic)),
+        })
     }
 
     fn recorded(&self, event: usize) -> Recorded<'_> {
@@ -207,7 +257,7 @@ fn recorded<'a>(
     let stored = commit.events.get(event);
     Recorded {
         target,
-        version: crate::contract::Version(commit.first_version.0.saturating_add(event as u64)),
+        version: version(commit, event),
         position,
         time: commit.time,
         event_id: stored.map_or(uuid::Uuid::nil(), |stored| stored.id),
@@ -220,18 +270,20 @@ fn recorded<'a>(
     }
 }
 
-fn decode<'r>(
+/// Reads a record. What a user wrote (an upcaster, `keys`) may panic: that is poison, too.
+pub(super) fn decode<'r>(
     projection: &dyn AnyProjection,
     source: Option<&Source>,
     target: &Target,
     record: &'r LogRecord,
     position: Position,
 ) -> Result<Step<'r>, Bad> {
+    let of_record = |error: String| Bad::Poison(Poison { version: None, error });
     let commit = match Commit::decode(&record.value) {
         Ok(commit) if commit.is_of(target) => commit,
-        Ok(_) => return Err(Bad::Poison(Unreadable::KeyDiffers.to_string())),
+        Ok(_) => return Err(of_record(Unreadable::KeyDiffers.to_string())),
         Err(error @ Unreadable::Newer(_)) => return Err(Bad::Newer(error.to_string())),
-        Err(error) => return Err(Bad::Poison(error.to_string())),
+        Err(error) => return Err(of_record(error.to_string())),
     };
     let Some(source) = source else {
         let whole = Whole::of(record.stamp, &commit);
@@ -241,13 +293,17 @@ fn decode<'r>(
     };
     let mut events = Vec::with_capacity(commit.events.len());
     for (i, stored) in commit.events.iter().enumerate() {
-        match (source.decode)(stored) {
-            Ok(decoded) => {
-                let keys = projection.keys(&recorded(target, &commit, position, i, &*decoded));
-                events.push((decoded, keys));
-            }
-            Err(error) if error.is_newer() => return Err(Bad::Newer(error.to_string())),
-            Err(error) => return Err(Bad::Poison(error.to_string())),
+        let poison = |error| Bad::Poison(Poison { version: Some(version(&commit, i)), error });
+        let read = || -> Result<_, Undecodable> {
+            let decoded = (source.decode)(stored)?;
+            let keys = projection.keys(&recorded(target, &commit, position, i, &*decoded));
+            Ok((decoded, keys))
+        };
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Ok(event)) => events.push(event),
+            Ok(Err(error)) if error.is_newer() => return Err(Bad::Newer(error.to_string())),
+            Ok(Err(error)) => return Err(poison(error.to_string())),
+            Err(panic) => return Err(poison(format!("reading it panicked: {}", said(&*panic)))),
         }
     }
     Ok(Step { target: target.clone(), commit, position, events })
@@ -269,6 +325,15 @@ pub(super) fn keys_touched(
     let position = Position { partition, offset: record.offset };
     let step = decode(projection, Some(source), &target, record, position);
     step.map_or_else(|_| Vec::new(), |step| step.keys().map(Key::known).collect())
+/// The aggregate's version after an event of a commit.
+fn version(commit: &Commit<'_>, event: usize) -> Version {
+    Version(commit.first_version.0.saturating_add(event as u64))
+}
+
+/// What a panic said.
+pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing")
 }
 
 /// The source whose type stands before the `/` of a record's key.

@@ -95,8 +95,11 @@ impl<'v> Waiting<'v> {
         let waited = timeout_at(self.deadline, live.wait_for(Option::is_some)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind(match &*self.entry.newer.borrow() {
-                Some(newer) => format!("no generation is live, and none can be built: {newer}"),
+            _ => Err(QueryError::Behind(match &*self.entry.blocked.borrow() {
+                Some(blocked) => {
+                    let why = blocked.detail();
+                    format!("no generation is live, and none can be built: {why}")
+                }
                 None => "no generation is live yet; one is being built".to_owned(),
             })),
         }

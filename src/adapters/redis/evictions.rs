@@ -1,5 +1,5 @@
-//! Whether Redis has evicted keys: then nobody can say which views it forgot, and all of a
-//! namespace's spaces lose their checkpoints, so that they are rebuilt from the log.
+//! Whether a Redis has evicted keys: then nobody can say which views it forgot, and all of a
+//! namespace's spaces there lose their checkpoints, so that they are rebuilt from the log.
 //!
 //! Redis counts evictions from its start, and names each of its lives; what was dealt with is
 //! kept beside the spaces. Should that be evicted too, the spaces are rebuilt once more.
@@ -12,27 +12,33 @@ use super::check::field;
 use super::fault::fault;
 use super::keys::Keys;
 use super::pool::Pool;
+use super::servers::{Primary, Servers};
 
 /// Keys that one step of the search looks at.
 const SCAN_COUNT: u32 = 1_000;
 
-/// Discards what can no longer be believed. `info` is what Redis says of itself now.
-pub(super) async fn discard(pool: &Pool, keys: &Keys, info: &str) -> Result<(), StoreError> {
+/// Discards what can no longer be believed. `info` is what the server says of itself now.
+pub(super) async fn discard(
+    servers: &Servers,
+    primary: &Primary,
+    keys: &Keys,
+    info: &str,
+) -> Result<(), StoreError> {
     let count = field(info, "evicted_keys").unwrap_or("0");
     if count == "0" {
         return Ok(());
     }
     let now = format!("{}:{count}", field(info, "run_id").unwrap_or_default());
-    let known = keys.evictions();
-    let dealt_with = pool.call(redis::cmd("GET").arg(&known)).await;
+    let known = keys.evictions(primary.address.as_deref());
+    let dealt_with = servers.call(redis::cmd("GET").arg(&known)).await;
     let dealt_with = dealt_with.map_err(|error| fault(&known, &error))?;
     if matches!(&dealt_with, Value::BulkString(text) if *text == now.as_bytes()) {
         return Ok(());
     }
     tracing::error!(evicted_keys = count, "Redis has evicted keys: all views are built again");
-    discard_checkpoints(pool, keys).await?;
+    discard_checkpoints(&primary.pool, keys).await?;
     // Last: whoever dies before begins again.
-    let set = pool.call(redis::cmd("SET").arg(&known).arg(&now)).await;
+    let set = servers.call(redis::cmd("SET").arg(&known).arg(&now)).await;
     set.map_err(|error| fault(&known, &error)).map(drop)
 }
 

@@ -18,6 +18,10 @@ pub(super) fn fault(space: &impl Display, error: &RedisError) -> StoreError {
             StoreError::Unavailable(error.to_string())
         }
         "NOAUTH" | "WRONGPASS" | "NOPERM" => StoreError::Settings(vec![refused(error)]),
+        // Of a script, while a slot moves to another node of a cluster.
+        "ERR" if error.to_string().contains("non local key") => {
+            StoreError::Unavailable(error.to_string())
+        }
         // What is left is a key that is not as a commit of ours left it.
         _ => torn(space, error),
     }
@@ -67,6 +71,9 @@ mod tests {
             ("-NOREPLICAS Not enough good replicas to write.", unavailable),
             ("-NOAUTH Authentication required.", settings),
             ("-NOPERM User x has no permissions to run the 'evalsha' command", settings),
+            ("-TRYAGAIN Multiple keys request during rehashing of slot", unavailable),
+            ("-CLUSTERDOWN The cluster is down", unavailable),
+            ("-ERR Script attempted to access a non local key in a cluster node", unavailable),
             ("-WRONGTYPE Operation against a key holding the wrong kind of value", torn),
             ("-TORN retell:{ns:a:b:p0}:doc:ann is no string", torn),
             ("-ERR user_script:1: attempt to index a nil value", torn),

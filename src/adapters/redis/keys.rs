@@ -48,9 +48,12 @@ impl Keys {
         format!("{}{projection}}}:generations", self.prefix)
     }
 
-    /// What was dealt with of Redis' own evictions.
-    pub(super) fn evictions(&self) -> String {
-        format!("{}evictions}}", self.prefix)
+    /// What was dealt with of a server's own evictions; in a cluster of this one's.
+    pub(super) fn evictions(&self, server: Option<&str>) -> String {
+        match server {
+            None => format!("{}evictions}}", self.prefix),
+            Some(server) => format!("{}evictions:{server}}}", self.prefix),
+        }
     }
 
     /// Matches the checkpoints of all spaces, as `SCAN` wants it.
@@ -116,7 +119,8 @@ mod tests {
         assert_eq!(of.key("doc:ann"), format!("{tag}:doc:ann"));
         assert_eq!(of.index("owner"), format!("{tag}:index:owner"));
         assert_eq!(keys.generations("accounts"), "retell:{ns:accounts}:generations");
-        assert_eq!(keys.evictions(), "retell:{ns:evictions}");
+        assert_eq!(keys.evictions(None), "retell:{ns:evictions}");
+        assert_eq!(keys.evictions(Some("h:1")), "retell:{ns:evictions:h:1}");
         assert_eq!(keys.checkpoints_pattern(), "retell:{ns:*}:checkpoint");
         assert_eq!(of.channel(), tag);
         assert_eq!(keys.channel(&space.to_string()), tag);

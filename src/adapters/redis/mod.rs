@@ -1,10 +1,11 @@
-//! The view store on Redis: one hash slot per space, one script per commit.
+//! The view store on Redis, or on a Redis Cluster: one hash slot per space, one script per commit.
 //!
 //! Nothing is cached here: what is not in Redis does not exist. A call fails while Redis is
 //! absent, and succeeds again when it is back; no call is repeated behind the caller's back,
 //! because only the caller can tell whether a commit happened.
 
 mod check;
+mod cluster;
 mod commit;
 mod drops;
 mod evictions;
@@ -14,6 +15,8 @@ mod pointers;
 mod pool;
 mod reads;
 mod script;
+mod servers;
+mod slots;
 mod subscriber;
 
 use std::collections::BTreeMap;
@@ -21,24 +24,25 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::config::RedisConfig;
+use crate::config::{RedisConfig, RedisUrl};
 use crate::ports::{
     Change, Commit, Dropped, InvalidCommit, Pointer, RangeQuery, Space, SpaceState, StoreError,
     ViewStore, Watch,
 };
 
 use keys::Keys;
-use pool::{Connector, Pool};
+use pool::Connector;
 use script::Script;
+use servers::Servers;
 use subscriber::Subscriber;
 
-/// Views in one Redis.
+/// Views in one Redis, or in a cluster of them.
 pub struct RedisViews {
     keys: Keys,
-    reads: Pool,
+    reads: Servers,
     /// Apart from reads: a commit of a hundred kilobytes on its way would hold up every read
     /// behind it on its connection (measured: reads beside a replay take half as long).
-    writes: Pool,
+    writes: Servers,
     subscriber: Subscriber,
     scripts: Scripts,
     changes_max: usize,
@@ -63,11 +67,15 @@ impl RedisViews {
     /// When it is called outside a Tokio runtime.
     pub fn connect(url: &str, namespace: &str, config: &RedisConfig) -> Result<Self, StoreError> {
         let keys = Keys::new(namespace)?;
-        let connector = Connector::new(url, config)?;
+        let url: RedisUrl = url.parse().map_err(|error| {
+            // The URL is not shown: it may hold a password.
+            StoreError::Settings(vec![format!("views.url: {error}")])
+        })?;
+        let servers = Connector::to_each(&url, config)?;
         Ok(Self {
-            reads: Pool::new(connector.clone(), config),
-            writes: Pool::new(connector.clone(), config),
-            subscriber: Subscriber::new(connector, keys.clone()),
+            reads: Servers::new(&url, config)?,
+            writes: Servers::new(&url, config)?,
+            subscriber: Subscriber::new(servers, keys.clone()),
             keys,
             scripts: Scripts {
                 commit: Script::new(include_str!("commit.lua")),

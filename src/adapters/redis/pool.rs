@@ -13,17 +13,18 @@ use bb8_redis::bb8::{self, ErrorSink, ManageConnection, QueueStrategy};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, PushKind, RedisError, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError, Value,
 };
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
-use crate::config::RedisConfig;
+use crate::config::{RedisConfig, RedisUrl};
 use crate::ports::StoreError;
 
 use super::fault::breaks_connection;
+use super::slots::Address;
 
 pub(super) struct Pool {
     pool: bb8::Pool<Connector>,
@@ -83,11 +84,16 @@ impl Pool {
     pub(super) async fn call(&self, cmd: &Cmd) -> Result<Value, RedisError> {
         let mut shared = self.shared().await?;
         let answer = shared.connection.send_packed_command(cmd).await;
-        let answer = answer.and_then(Value::extract_error);
-        if answer.as_ref().is_err_and(breaks_connection) {
-            shared.is_broken.store(true, Ordering::Relaxed);
-        }
-        answer
+        shared.judged(answer)
+    }
+
+    /// The same, about a slot that is on its way to this server.
+    pub(super) async fn call_asking(&self, cmd: &Cmd) -> Result<Value, RedisError> {
+        let mut shared = self.shared().await?;
+        let mut both = redis::pipe();
+        both.cmd("ASKING").add_command(cmd.clone());
+        let answers = shared.connection.send_packed_commands(&both, 1, 1).await;
+        shared.judged(answers.map(|mut answers| answers.pop().unwrap_or(Value::Nil)))
     }
 
     async fn shared(&self) -> Result<Shared, RedisError> {
@@ -105,8 +111,24 @@ impl Pool {
     }
 }
 
+impl Shared {
+    /// The answer, or the error that it is.
+    fn judged(&self, answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
+        let answer = answer.and_then(Value::extract_error);
+        if answer.as_ref().is_err_and(breaks_connection) {
+            self.is_broken.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
 impl Connector {
-    pub(super) fn new(url: &str, config: &RedisConfig) -> Result<Self, StoreError> {
+    /// A connector to each server that a URL names.
+    pub(super) fn to_each(url: &RedisUrl, config: &RedisConfig) -> Result<Vec<Self>, StoreError> {
+        url.servers().iter().map(|server| Self::new(server, config)).collect()
+    }
+
+    fn new(url: &str, config: &RedisConfig) -> Result<Self, StoreError> {
         let client = connection_info(url).and_then(Client::open).map_err(|error| {
             // The URL is not shown: it may hold a password.
             StoreError::Settings(vec![format!("views.url is no URL of a Redis: {error}")])
@@ -115,6 +137,30 @@ impl Connector {
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout));
         Ok(Self { client, config, runtime: Handle::current() })
+    }
+
+    /// The same to another server.
+    pub(super) fn to(&self, address: &Address) -> Result<Self, RedisError> {
+        let info = self.client.get_connection_info().clone();
+        let Address { host, port } = address.clone();
+        let to = match info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                let (insecure, tls_params) = (*insecure, tls_params.clone());
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Ok(Self { client: Client::open(info.set_addr(to))?, ..self.clone() })
+    }
+
+    /// Where its server is.
+    pub(super) fn address(&self) -> Option<Address> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some(Address { host: host.clone(), port: *port })
+            }
+            _ => None,
+        }
     }
 
     /// A new connection; `pushed` is told what Redis says unasked, and when the connection ends.

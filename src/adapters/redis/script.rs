@@ -2,7 +2,7 @@
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
-use super::pool::Pool;
+use super::servers::Servers;
 
 pub(super) struct Script {
     code: &'static str,
@@ -17,20 +17,20 @@ impl Script {
     /// Runs it on `keys_len` keys; `add` adds them to the command, and then the arguments.
     pub(super) async fn run(
         &self,
-        pool: &Pool,
+        servers: &Servers,
         keys_len: usize,
         add: impl Fn(&mut Cmd) + Send + Sync,
     ) -> Result<Value, RedisError> {
         let mut by_hash = redis::cmd("EVALSHA");
         by_hash.arg(&self.hash).arg(keys_len);
         add(&mut by_hash);
-        match pool.call(&by_hash).await {
+        match servers.call(&by_hash).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {}
             answer => return answer,
         }
         let mut whole = redis::cmd("EVAL");
         whole.arg(self.code).arg(keys_len);
         add(&mut whole);
-        pool.call(&whole).await
+        servers.call(&whole).await
     }
 }

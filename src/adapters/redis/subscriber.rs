@@ -1,4 +1,5 @@
-//! One connection that hears of commits by others and wakes whoever watches their spaces.
+//! One connection that hears of commits by others and wakes whoever watches their spaces. In a
+//! cluster any node will do: each hears of what is published at another.
 //!
 //! It follows [`Watchers`]: a space that somebody watches is subscribed to, one that nobody
 //! watches is not. Whatever may have been missed is made up for: when a subscription is confirmed,
@@ -33,14 +34,15 @@ pub(super) struct Subscriber {
 
 #[derive(Clone)]
 struct Following {
-    connector: Connector,
+    /// The servers to connect to; the next one when one is lost.
+    connectors: Vec<Connector>,
     keys: Keys,
     watchers: Watchers,
 }
 
 impl Subscriber {
-    pub(super) fn new(connector: Connector, keys: Keys) -> Self {
-        let following = Following { connector, keys, watchers: Watchers::default() };
+    pub(super) fn new(connectors: Vec<Connector>, keys: Keys) -> Self {
+        let following = Following { connectors, keys, watchers: Watchers::default() };
         Self { following, task: OnceLock::new() }
     }
 
@@ -61,10 +63,10 @@ impl Drop for Subscriber {
 
 impl Following {
     async fn run(self) {
-        loop {
+        for connector in self.connectors.iter().cycle() {
             let ended = Arc::new(Notify::new());
             let pushed = self.pushed(Arc::clone(&ended));
-            if let Ok(connection) = self.connector.connect_with(pushed).await {
+            if let Ok(connection) = connector.connect_with(pushed).await {
                 let followed = self.follow(connection, &ended).await;
                 if let Err(error) = followed {
                     tracing::warn!(%error, "the subscription to commits has ended; again");

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 
 use crate::ports::StoreError;
-use crate::read::{QueryError, ReplayError};
+use crate::read::{MendError, QueryError, ReplayError};
 use crate::write::{BadCommand, Failure};
 
 use super::Problem;
@@ -87,6 +87,7 @@ impl Problem {
             Self::BadId { .. }
             | Self::BadPercent { .. }
             | Self::BadReplayId(_)
+            | Self::BadParkedId(_)
             | Self::BadCommandId(_) => answer(400, Invalid, "bad_id"),
             Self::BadHeader { .. } => answer(400, Invalid, "bad_header"),
             Self::BadPosition(_) => answer(400, Invalid, "bad_position"),
@@ -125,6 +126,7 @@ impl Problem {
                 answer(404, NotFound, "unknown_projection")
             }
             Self::Replay(ReplayError::Running(_)) => answer(409, Conflict, "replay_running"),
+            Self::Mend(error) => of_mend(error),
             Self::Panic(_) => answer(500, Bug, "internal"),
         }
     }
@@ -175,13 +177,29 @@ fn of_query(error: &QueryError) -> Answer {
         QueryError::Unreadable { .. } => unavailable("history_unreadable", LATE_SECS),
         QueryError::StreamsFull(_) => unavailable("streams_full", SOON_SECS),
         QueryError::ReadersBusy(_) => unavailable("readers_busy", SOON_SECS),
-        QueryError::Store(StoreError::Unavailable(_)) => {
-            unavailable("views_unavailable", SOON_SECS)
-        }
-        QueryError::Store(StoreError::Full(_)) => unavailable("views_full", LATE_SECS),
-        QueryError::Store(StoreError::Settings(_)) => unavailable("views_refused", LATE_SECS),
-        QueryError::Store(StoreError::Torn { .. }) => unavailable("behind", SOON_SECS),
-        QueryError::Store(StoreError::Invalid(_)) => answer(500, Bug, "internal"),
+        QueryError::Store(error) => of_store(error),
+    }
+}
+
+fn of_mend(error: &MendError) -> Answer {
+    match error {
+        MendError::Unknown(_) => answer(404, NotFound, "unknown_parked"),
+        MendError::NeedsReplay(_) => answer(422, Invalid, "needs_replay"),
+        MendError::StillParked { .. } => answer(422, Invalid, "still_parked"),
+        MendError::NotFolded => unavailable("not_folded_here", SOON_SECS),
+        MendError::Busy => unavailable("partition_busy", SOON_SECS),
+        MendError::Log(_) => unavailable("log_unavailable", SOON_SECS),
+        MendError::Store(error) => of_store(error),
+    }
+}
+
+fn of_store(error: &StoreError) -> Answer {
+    match error {
+        StoreError::Unavailable(_) => unavailable("views_unavailable", SOON_SECS),
+        StoreError::Full(_) => unavailable("views_full", LATE_SECS),
+        StoreError::Settings(_) => unavailable("views_refused", LATE_SECS),
+        StoreError::Torn { .. } => unavailable("behind", SOON_SECS),
+        StoreError::Invalid(_) => answer(500, Bug, "internal"),
     }
 }
 

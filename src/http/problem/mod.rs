@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use crate::contract::{InvalidKey, InvalidPosition, Refusal, Target, Version};
 use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
-use crate::read::{QueryError, ReplayError};
+use crate::read::{InvalidParkedId, MendError, QueryError, ReplayError};
 use crate::write::Failure;
 
 use super::health::Reason;
@@ -48,6 +48,8 @@ pub(super) enum Problem {
     BadPercent { what: &'static str },
     #[error("the id of a replay is a UUID, `{0}` is none")]
     BadReplayId(String),
+    #[error("{0}")]
+    BadParkedId(InvalidParkedId),
     #[error("the header {name} {detail}")]
     BadHeader { name: &'static str, detail: &'static str },
     #[error("the header Idempotency-Key {0}")]
@@ -104,9 +106,13 @@ pub(super) enum Problem {
     Query(#[from] QueryError),
     #[error("{}", replay_in_public(.0))]
     Replay(#[from] ReplayError),
+    #[error("{}", mend_in_public(.0))]
+    Mend(#[from] MendError),
     #[error("{FAILED}")]
     Panic(String),
 }
+
+const LOG_SILENT: &str = "the log does not answer";
 
 const FAILED: &str = "the service failed; its log has the cause under the request's id";
 
@@ -116,6 +122,7 @@ impl Problem {
         match self {
             Self::Command(failure) => failure.to_string(),
             Self::Query(error) => error.to_string(),
+            Self::Mend(error) => error.to_string(),
             Self::Panic(text) => text.clone(),
             other => other.to_string(),
         }
@@ -191,20 +198,36 @@ fn query_in_public(error: &QueryError) -> String {
         QueryError::NotFound { .. } => "there is no view under this key; to read what a command \
              wrote, send the Retell-Position of its answer with the query"
             .to_owned(),
-        QueryError::LogUnavailable(_) => "the log does not answer".to_owned(),
+        QueryError::LogUnavailable(_) => LOG_SILENT.to_owned(),
         QueryError::Unreadable { what, .. } => format!("the history of {what} cannot be read"),
-        QueryError::Store(StoreError::Unavailable(_)) => "the view store does not answer".into(),
-        QueryError::Store(StoreError::Full(_)) => "the view store has no room".to_owned(),
-        QueryError::Store(StoreError::Settings(_)) => {
-            "the view store's settings are wrong".to_owned()
-        }
-        QueryError::Store(StoreError::Torn { .. }) => "the views are being rebuilt".to_owned(),
-        QueryError::Store(StoreError::Invalid(_)) => FAILED.to_owned(),
+        QueryError::Store(error) => store_in_public(error).to_owned(),
         QueryError::Behind(_)
         | QueryError::ReadersBusy(_)
         | QueryError::StreamsFull(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
+    }
+}
+
+fn store_in_public(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable(_) => "the view store does not answer",
+        StoreError::Full(_) => "the view store has no room",
+        StoreError::Settings(_) => "the view store's settings are wrong",
+        StoreError::Torn { .. } => "the views are being rebuilt",
+        StoreError::Invalid(_) => FAILED,
+    }
+}
+
+fn mend_in_public(error: &MendError) -> String {
+    match error {
+        MendError::Log(_) => LOG_SILENT.to_owned(),
+        MendError::Store(error) => store_in_public(error).to_owned(),
+        MendError::Unknown(_)
+        | MendError::NeedsReplay(_)
+        | MendError::StillParked { .. }
+        | MendError::NotFolded
+        | MendError::Busy => error.to_string(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::ports::{Change, Commit, SpaceState};
 
-use super::{Halt, Lane, LaneParts, PARKED_MAP, moved};
+use super::super::parked::PARKED_MAP;
+use super::{Halt, Lane, LaneParts};
 
 impl Lane {
     /// Commits what was folded, in one piece.
@@ -36,21 +37,31 @@ impl Lane {
         Ok(())
     }
 
-    pub(super) async fn flush_before_newer(&mut self, following: bool) -> Result<(), Halt> {
+    pub(super) async fn flush_before_stop(&mut self, following: bool) -> Result<(), Halt> {
         if following { Ok(()) } else { self.flush().await }
     }
 
-    fn take_changes(&mut self) -> Vec<Change> {
+    /// The changes that make the space equal to what is held.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let mut changes = self.workspace.take_changes(self.parts.projection.as_ref());
-        for (aggregate, parked) in std::mem::take(&mut self.grown) {
-            let value = serde_json::to_vec(&parked).expect("it has string keys only").into();
+        for aggregate in std::mem::take(&mut self.regrown) {
             let map = PARKED_MAP.to_owned();
-            changes.push(Change::PutField { map, field: aggregate, value, expires_in: None });
+            changes.push(match self.parked.get(&aggregate) {
+                Some(parked) => {
+                    let value = serde_json::to_vec(parked).expect("it has string keys only").into();
+                    Change::PutField { map, field: aggregate, value, expires_in: None }
+                }
+                None => Change::DeleteField { map, field: aggregate },
+            });
         }
         changes
     }
 
-    async fn commit_as(&mut self, new: SpaceState, changes: &[Change]) -> Result<(), Halt> {
+    pub(super) async fn commit_as(
+        &mut self,
+        new: SpaceState,
+        changes: &[Change],
+    ) -> Result<(), Halt> {
         let LaneParts { store, space, .. } = &self.parts;
         match store.commit(space, &self.state, &new, changes).await? {
             Commit::Committed => {
@@ -62,7 +73,7 @@ impl Lane {
                 self.state = state;
                 Box::pin(self.commit_as(new, changes)).await
             }
-            Commit::Stale(state) => Err(moved(&state)),
+            Commit::Stale(state) => Err(self.moved(&state)),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! From records to changed views in memory.
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -9,9 +8,10 @@ use crate::contract::{Key, Position};
 use crate::ports::{LogRecord, SpaceState};
 
 use super::super::inlet::Inlet;
-use super::super::steps::{Limits, Parked, Step, Steps};
+use super::super::parked::Poison;
+use super::super::steps::{Before, Limits, Step, Steps};
 use super::super::workspace::doc_key;
-use super::{Halt, IDLE_CHECK, Lane, LaneParts, moved};
+use super::{Halt, IDLE_CHECK, Lane, LaneParts};
 
 /// Views read from the store at once.
 const LOAD_MAX: usize = 1_000;
@@ -31,16 +31,27 @@ impl Lane {
         let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
         loop {
             let following = self.build_until.is_none();
-            let Some(fed) = inlet.next(self.tracker.next(), following, IDLE_CHECK).await? else {
+            let fed = tokio::select! {
+                biased;
+                Some(mend) = self.mends.recv() => {
+                    self.mend(mend).await?;
+                    continue;
+                }
+                fed = inlet.next(self.tracker.next(), following, IDLE_CHECK) => fed?,
+            };
+            let Some(fed) = fed else {
                 self.check_space().await?;
                 continue;
             };
             let from = self.tracker.next();
             let seen = fed.records.partition_point(|record| record.offset < from);
+            let parked = self.parked.len();
             self.fold_records(&fed.records[seen..]).await?;
             if let Some(until) = self.build_until {
                 let built = fed.at_end || self.tracker.next() >= until;
-                if built || self.workspace.bytes() > self.parts.build_bytes_max {
+                // A fold that panics begins again at the last flush: not from far before each time.
+                let parked = self.parked.len() > parked;
+                if built || parked || self.workspace.bytes() > self.parts.build_bytes_max {
                     self.flush().await?;
                 }
                 if built && self.state.checkpoint().is_some() {
@@ -62,30 +73,31 @@ impl Lane {
         let keys_max = if following { live_max } else { usize::MAX };
         while !records.is_empty() {
             let position = |record: &LogRecord| Position { partition, offset: record.offset };
-            let steps = Steps::of(
-                self.parts.projection.as_ref(),
-                &self.sources,
-                &self.tracker,
-                &self.parked,
-                records,
-                position,
-                &Limits { keys_max },
-            );
+            let before = Before {
+                sources: &self.sources,
+                tracker: &self.tracker,
+                parked: &self.parked,
+                poison: &self.poison,
+            };
+            let parked_max = self.parts.config.parked_aggregates_max;
+            let limits = Limits { keys_max, parked_max };
+            let projection = self.parts.projection.clone();
+            let steps = Steps::of(projection.as_ref(), &before, records, position, &limits);
             self.load(&steps).await?;
-            if let Err((aggregate, poison)) = self.fold(&steps) {
-                tracing::error!(%aggregate, error = poison.error, "a fold panicked: parked");
-                self.poison.insert(aggregate, poison);
+            if let Err((aggregate, position, poison)) = self.fold(&steps) {
+                // What was folded before it is lost with it: again, up to there.
+                self.poison.insert(aggregate, (position, poison));
                 return Err(Halt::Reopen);
             }
             self.tracker = steps.tracker;
-            self.parked.extend(steps.parked.clone());
-            self.grown.extend(steps.parked);
+            self.regrown.extend(steps.parked.keys().cloned());
+            self.parked.extend(steps.parked);
             if following {
                 self.commit().await?;
             }
-            if let Some(newer) = steps.newer {
-                self.flush_before_newer(following).await?;
-                return Err(Halt::Newer(newer));
+            if let Some(stop) = steps.stop {
+                self.flush_before_stop(following).await?;
+                return Err(stop.into());
             }
             records = &records[steps.taken..];
         }
@@ -94,8 +106,12 @@ impl Lane {
 
     /// Brings every view that the steps change into memory.
     async fn load(&mut self, steps: &Steps<'_>) -> Result<(), Halt> {
+        self.load_keys(steps.steps.iter().flat_map(Step::keys)).await
+    }
+
+    /// Brings the views under these keys into memory.
+    pub(super) async fn load_keys(&mut self, keys: impl Iterator<Item = &str>) -> Result<(), Halt> {
         let mut missing: Vec<&str> = Vec::new();
-        let keys = steps.steps.iter().flat_map(Step::keys);
         for key in keys {
             if !self.workspace.touch(key) {
                 missing.push(key);
@@ -121,23 +137,17 @@ impl Lane {
     async fn read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, Halt> {
         let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
         let (state, values) = self.parts.store.read(&self.parts.space, &keys).await?;
-        if self.is_own(&state) { Ok(values) } else { Err(moved(&state)) }
+        if self.is_own(&state) { Ok(values) } else { Err(self.moved(&state)) }
     }
 
     /// Folds the steps in memory; a panic names the aggregate and the record.
-    fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Parked)> {
+    fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Position, Poison)> {
         let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
         for step in &steps.steps {
-            let fold = || {
-                step.for_each(|key, recorded| {
-                    projection.fold(workspace.slot(key), key, recorded);
-                });
-            };
-            if catch_unwind(AssertUnwindSafe(fold)).is_err() {
-                let error = "the projection's fold panicked".to_owned();
-                let poison = Parked { position: step.position(), error, count: 0 };
-                return Err((step.target().to_string(), poison));
-            }
+            let folded = step.fold(|key, recorded| {
+                projection.fold(workspace.slot(key), key, recorded);
+            });
+            folded.map_err(|poison| (step.target().to_string(), step.position(), poison))?;
         }
         Ok(())
     }

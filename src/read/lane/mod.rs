@@ -7,12 +7,16 @@
 
 mod commit;
 mod fold;
+mod mend;
 
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use futures_util::FutureExt;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 
 use crate::config::ReadConfig;
@@ -24,12 +28,12 @@ use crate::shutdown::Shutdown;
 use super::any_projection::AnyProjection;
 use super::feed::Feed;
 use super::pace::Pace;
+use super::parked::{PARKED_MAP, ParkedMap};
 use super::status::LaneState;
-use super::steps::ParkedMap;
+use super::steps::{PoisonMap, Stop, said};
 use super::workspace::Workspace;
 
-/// The map in each space with the aggregates that are held back.
-pub(super) const PARKED_MAP: &str = "parked";
+pub(super) use mend::{Mend, Mended};
 
 /// How long a lane waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -39,6 +43,9 @@ pub(super) const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// How often in a row another's checkpoint must stand still before a lane takes over.
 const STILL_CHECKS: u32 = 3;
+
+/// Sequences that may wait to be mended.
+const MENDS_LEN_MAX: usize = 16;
 
 /// What a lane works with.
 #[derive(Clone)]
@@ -89,11 +96,19 @@ pub(super) struct Lane {
     tracker: Tracker,
     workspace: Workspace,
     parked: ParkedMap,
-    /// What of `parked` is not committed.
-    grown: ParkedMap,
-    /// Aggregates whose fold panicked, from which record on; they outlive a restart of the lane.
-    poison: ParkedMap,
+    /// The aggregates of which `parked` says more, or no longer something, than is committed.
+    regrown: BTreeSet<String>,
+    /// Records at which a fold panicked; they outlive a restart of the lane.
+    poison: PoisonMap,
+    mends: mpsc::Receiver<Mend>,
     progress: watch::Sender<Progress>,
+}
+
+/// What others hold of a lane: how far it is, and where it takes what mends a sequence.
+#[derive(Clone)]
+pub(super) struct LaneHandle {
+    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) mends: mpsc::Sender<Mend>,
 }
 
 /// Why a lane stops folding for now.
@@ -108,15 +123,15 @@ pub(super) enum Halt {
     Lost,
     /// The next record was written by a newer binary.
     Newer(String),
+    /// Too many aggregates are parked.
+    Full(String),
 }
 
 impl Lane {
     /// A lane that folds the space on; with `build_until` it builds first.
-    pub(super) fn new(
-        parts: LaneParts,
-        build_until: Option<Offset>,
-    ) -> (Self, watch::Receiver<Progress>) {
+    pub(super) fn new(parts: LaneParts, build_until: Option<Offset>) -> (Self, LaneHandle) {
         let (progress, receiver) = watch::channel(Progress::default());
+        let (mending, mends) = mpsc::channel(MENDS_LEN_MAX);
         let sources = parts.projection.sources().iter().copied().collect();
         let lane = Self {
             parts,
@@ -126,11 +141,12 @@ impl Lane {
             tracker: Tracker::default(),
             workspace: Workspace::default(),
             parked: ParkedMap::new(),
-            grown: ParkedMap::new(),
-            poison: ParkedMap::new(),
+            regrown: BTreeSet::new(),
+            poison: PoisonMap::new(),
+            mends,
             progress,
         };
-        (lane, receiver)
+        (lane, LaneHandle { progress: receiver, mends: mending })
     }
 
     /// Runs until it is stopped, or its space is lost.
@@ -144,9 +160,10 @@ impl Lane {
 
     async fn keep_on(&mut self) {
         loop {
-            let halt = match self.open().await {
-                Ok(()) => self.fold_on().await,
-                Err(halt) => halt,
+            // Whatever a user wrote may panic; what is committed is whole.
+            let halt = match AssertUnwindSafe(self.work()).catch_unwind().await {
+                Ok(halt) => halt,
+                Err(panic) => Halt::Retry(format!("the projection panicked: {}", said(&*panic))),
             };
             let space = &self.parts.space;
             match halt {
@@ -170,6 +187,32 @@ impl Lane {
                     self.say(LaneState::NewerEvents { detail });
                     std::future::pending::<()>().await;
                 }
+                Halt::Full(detail) => {
+                    tracing::error!(%space, %detail, "too many aggregates are parked");
+                    self.say(LaneState::TooManyParked { detail });
+                    // Whatever ends the wait, opening finds out where the space stands.
+                    drop(self.wait_for_room().await);
+                    // Who has made room may have mended more than one.
+                    self.poison.clear();
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Halt {
+        match self.open().await {
+            Ok(()) => self.fold_on().await,
+            Err(halt) => halt,
+        }
+    }
+
+    /// Waits until a sequence is mended.
+    async fn wait_for_room(&mut self) -> Result<(), Halt> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(mend) = self.mends.recv() => return self.mend(mend).await,
+                () = sleep(IDLE_CHECK) => self.check_space().await?,
             }
         }
     }
@@ -184,7 +227,7 @@ impl Lane {
             None => false,
         };
         self.workspace.clear();
-        self.grown.clear();
+        self.regrown.clear();
         match checkpoint.filter(|_| known) {
             Some(checkpoint) => {
                 self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
@@ -202,9 +245,6 @@ impl Lane {
                 self.parked.clear();
             }
         }
-        for (aggregate, poison) in &self.poison {
-            self.parked.entry(aggregate.clone()).or_insert_with(|| poison.clone());
-        }
         self.publish(false);
         Ok(())
     }
@@ -212,12 +252,23 @@ impl Lane {
     /// Looks whether the space is still what this lane made it.
     async fn check_space(&self) -> Result<(), Halt> {
         let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
-        if self.is_own(&state) { Ok(()) } else { Err(moved(&state)) }
+        if self.is_own(&state) { Ok(()) } else { Err(self.moved(&state)) }
     }
 
     /// Whether the space is where this lane left it.
     fn is_own(&self, state: &SpaceState) -> bool {
         *state == self.state || !self.parts.checks.checkpoint
+    }
+
+    /// What it means that the space is not where this lane left it.
+    fn moved(&self, state: &SpaceState) -> Halt {
+        let next = |state: &SpaceState| state.checkpoint().map(|checkpoint| checkpoint.next);
+        match state {
+            SpaceState::Empty => Halt::Lost,
+            // No runner goes back: the store has, to an older file. It goes on from there.
+            state if next(state).is_some() && next(state) < next(&self.state) => Halt::Reopen,
+            _ => Halt::StandBy,
+        }
     }
 
     /// Waits until the other runner stops; says when the space is lost meanwhile.
@@ -226,14 +277,19 @@ impl Lane {
         let (mut last, mut still) = (SpaceState::Empty, 0);
         while still < STILL_CHECKS {
             sleep(IDLE_CHECK).await;
-            let read = self.parts.store.read(&self.parts.space, &[]).await;
-            let Ok((state, _)) = read else { continue };
+            let read = self.parts.store.read_map(&self.parts.space, PARKED_MAP).await;
+            let (state, parked) = match read {
+                Ok(read) => read,
+                Err(StoreError::Torn { .. }) => return Err(Halt::Lost),
+                Err(_) => continue,
+            };
             if state == SpaceState::Empty && self.build_until.is_none() {
                 return Err(Halt::Lost);
             }
             still = if state == last { still + 1 } else { 0 };
             last = state;
             self.state = last.clone();
+            self.parked = read_parked(&parked)?;
             self.say(LaneState::StandingBy);
         }
         Ok(())
@@ -271,11 +327,6 @@ impl Lane {
     }
 }
 
-/// What it means that a space's state is not the one that was left.
-fn moved(state: &SpaceState) -> Halt {
-    if *state == SpaceState::Empty { Halt::Lost } else { Halt::StandBy }
-}
-
 fn read_parked(
     fields: &std::collections::BTreeMap<String, bytes::Bytes>,
 ) -> Result<ParkedMap, Halt> {
@@ -283,6 +334,15 @@ fn read_parked(
         serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
     };
     fields.iter().map(read).collect::<Result<_, _>>().map_err(|_| Halt::Lost)
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Newer(detail) => Self::Newer(detail),
+            Stop::Full(detail) => Self::Full(detail),
+        }
+    }
 }
 
 impl From<StoreError> for Halt {

@@ -38,8 +38,9 @@ impl Supervisor {
     pub(super) async fn go_on_building(&mut self, pointer: &Pointer) -> Result<(), Unable> {
         let Some(building) = &self.building else { return Ok(()) };
         self.report(building, ReplayState::Running);
-        if let Some(error) = newer_events(&building.generation) {
-            self.published.newer.send_replace(Some(error.clone()));
+        if let Some(stuck) = stuck(&building.generation) {
+            let error = stuck.detail().to_owned();
+            self.published.blocked.send_replace(Some(stuck));
             self.give_up(ReplayState::Failed { error }).await;
             return Ok(());
         }
@@ -137,9 +138,10 @@ impl Supervisor {
     }
 }
 
-fn newer_events(generation: &Generation) -> Option<String> {
-    generation.lanes.iter().find_map(|lane| match &lane.borrow().state {
-        LaneState::NewerEvents { detail } => Some(detail.clone()),
-        _ => None,
-    })
+/// What this binary cannot get past, if it has met something.
+fn stuck(generation: &Generation) -> Option<LaneState> {
+    let is_stuck = |state: &LaneState| {
+        matches!(state, LaneState::NewerEvents { .. } | LaneState::TooManyParked { .. })
+    };
+    generation.lanes.iter().map(|lane| lane.borrow().state.clone()).find(is_stuck)
 }

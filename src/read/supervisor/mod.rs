@@ -72,7 +72,7 @@ pub(super) struct Published {
     /// The generation to read, while it is whole.
     pub(super) live: watch::Sender<Option<Arc<Live>>>,
     /// What kept this binary from building one.
-    pub(super) newer: watch::Sender<Option<String>>,
+    pub(super) blocked: watch::Sender<Option<LaneState>>,
 }
 
 struct Building {
@@ -188,12 +188,13 @@ impl Supervisor {
         if self.building.is_some() {
             return self.go_on_building(&pointer).await;
         }
-        let newer = self.published.newer.borrow().clone();
-        match (pointer.building, newer) {
+        let blocked = self.published.blocked.borrow().clone();
+        match (pointer.building, blocked) {
             (Some(unfinished), None) => return self.build(unfinished, true).await,
-            (Some(_), Some(error)) => {
+            (Some(_), Some(blocked)) => {
                 // A newer binary can finish it; this one would only be in its way.
                 if let Some(asked) = self.asked.take() {
+                    let error = blocked.detail().to_owned();
                     self.end(asked, ReplayState::Failed { error });
                 }
                 return Ok(());
@@ -234,11 +235,12 @@ impl Supervisor {
     }
 
     fn show(&self, live: &Generation, pointer: &Pointer) {
-        self.published.newer.send_replace(None);
+        self.published.blocked.send_replace(None);
         self.published.live.send_replace(Some(Arc::new(Live {
             generation: live.id,
             floor: pointer.floor.clone(),
             lanes: live.lanes.clone(),
+            mends: live.mends.clone(),
             spaces: self.spaces(live.id),
         })));
     }

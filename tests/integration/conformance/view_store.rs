@@ -1,4 +1,5 @@
-//! The laws of the view store, each run on the memory, the embedded and the Redis adapter.
+//! The laws of the view store, each run on the memory, the embedded and the Redis adapter, the
+//! latter on one server and on a cluster.
 //!
 //! Tests of one Redis run beside each other: each one makes up the names of its spaces.
 
@@ -47,6 +48,12 @@ macro_rules! on_every_store {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $law() {
                 super::$laws::$law(super::Tested::redis()).await;
+            }
+        )+)+ }
+        mod on_cluster { $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $law() {
+                super::$laws::$law(super::Tested::cluster()).await;
             }
         )+)+ }
     };
@@ -121,7 +128,15 @@ impl Tested {
     }
 
     fn redis() -> Self {
-        let (url, namespace) = (support::redis::shared_url(), fresh_id().to_string());
+        Self::redis_at(support::redis::shared_url())
+    }
+
+    fn cluster() -> Self {
+        Self::redis_at(support::cluster::shared_url())
+    }
+
+    fn redis_at(url: String) -> Self {
+        let namespace = fresh_id().to_string();
         let views = || Arc::new(support::redis::views(&url, &namespace));
         Self { store: views(), other: views(), clock: None, _dir: None }
     }

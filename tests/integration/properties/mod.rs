@@ -4,4 +4,5 @@
 mod copying;
 mod domains;
 mod histories;
+mod parking;
 mod restarts;

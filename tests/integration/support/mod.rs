@@ -3,9 +3,11 @@
 
 pub(crate) mod app;
 pub(crate) mod breaking;
+pub(crate) mod cluster;
 pub(crate) mod command_line;
 pub(crate) mod copies;
 pub(crate) mod forge;
+pub(crate) mod fragile;
 pub(crate) mod kafka;
 pub(crate) mod log;
 pub(crate) mod outage;

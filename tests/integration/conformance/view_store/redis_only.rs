@@ -1,5 +1,6 @@
 //! What only the store on Redis must do: where its keys are, what it refuses, and how it heals.
 
+mod cluster;
 mod faults;
 mod layout;
 mod subscription;
