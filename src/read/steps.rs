@@ -325,6 +325,8 @@ pub(super) fn keys_touched(
     let position = Position { partition, offset: record.offset };
     let step = decode(projection, Some(source), &target, record, position);
     step.map_or_else(|_| Vec::new(), |step| step.keys().map(Key::known).collect())
+}
+
 /// The aggregate's version after an event of a commit.
 fn version(commit: &Commit<'_>, event: usize) -> Version {
     Version(commit.first_version.0.saturating_add(event as u64))
