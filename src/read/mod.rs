@@ -3,9 +3,9 @@
 //! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
 //! generation live and builds another when asked; [`Views`] answers queries, waiting for a
-//! position if asked. What cannot be folded is `parked`; `mending` folds it again. `past` looks back:
-//! at an aggregate's history, the log, what belongs together. Nothing here knows a concrete view or
-//! what a store is made of.
+//! position if asked. What cannot be folded is `parked`; `mending` folds it again. `past` looks
+//! back: at an aggregate's history, the log, what belongs together. Nothing here knows a concrete
+//! view or what a store is made of.
 
 mod any_projection;
 mod ends;
