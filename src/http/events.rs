@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -76,7 +76,7 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Problem> {
     if headers::wants_events(request.headers()) {
-        return follow(&door, &request).await;
+        return follow(&door, request.uri(), request.headers()).await;
     }
     let asked = Asked::read(&door, request.uri())?;
     headers::accept_json(request.headers())?;
@@ -91,10 +91,10 @@ pub(super) async fn list(
 }
 
 /// The records that are appended from now on, or behind the positions that a client has seen.
-async fn follow(door: &Door, request: &Request) -> Result<Response, Problem> {
-    let asked = Parameters::read(request.uri(), STREAMED)?;
+async fn follow(door: &Door, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+    let asked = Parameters::read(uri, STREAMED)?;
     let (partition, wanted) = (partition(door, &asked)?, Wanted::read(&asked)?);
-    let after = streams::after(request.headers(), asked.text("after"))?;
+    let after = streams::after(headers, asked.text("after"))?;
     streams::records(door, partition, &after, move |item| wanted.has(item)).await
 }
 

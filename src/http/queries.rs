@@ -57,7 +57,7 @@ pub(super) async fn get(
     let (projection, key) = extract::name_and_key(request.uri(), "key")?;
     let headers = request.headers();
     if headers::wants_events(headers) {
-        return streams::of_views(&door, &request, &projection, Some(key)).await;
+        return streams::of_views(&door, (request.uri(), headers), &projection, Some(key)).await;
     }
     extract::no_parameters(request.uri())?;
     headers::accept_json(headers)?;
@@ -78,7 +78,7 @@ pub(super) async fn follow(
     if !headers::wants_events(request.headers()) {
         return Err(Problem::NotAcceptable("text/event-stream"));
     }
-    streams::of_views(&door, &request, &projection, None).await
+    streams::of_views(&door, (request.uri(), request.headers()), &projection, None).await
 }
 
 /// Every projection and where it stands.

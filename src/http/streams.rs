@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::StreamExt;
@@ -28,12 +27,12 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The changes of one view, or of all of a projection.
 pub(super) async fn of_views(
     door: &Door,
-    request: &Request,
+    asked: (&Uri, &HeaderMap),
     projection: &str,
     only: Option<Key>,
 ) -> Result<Response, Problem> {
-    let asked = Parameters::read(request.uri(), &["after"])?;
-    let after = after(request.headers(), asked.text("after"))?;
+    let (uri, headers) = asked;
+    let after = after(headers, Parameters::read(uri, &["after"])?.text("after"))?;
     let stream = door.views.follow(projection, only, &after).await?;
     let events = unfold(stream, |mut stream| async move {
         let event = match stream.next().await {

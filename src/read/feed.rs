@@ -95,6 +95,15 @@ impl Feed {
         Some(receiver)
     }
 
+    /// Joins where the feed is, if it feeds anybody; says where that is.
+    pub(super) fn join_here(&self) -> Option<(Offset, mpsc::Receiver<Arc<Fed>>)> {
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = lanes.next?;
+        let (queue, receiver) = mpsc::channel(QUEUE_LEN);
+        lanes.queues.push(queue);
+        Some((next, receiver))
+    }
+
     /// Feeds until the process goes down.
     pub(super) async fn run(self, shutdown: Shutdown) {
         let feed = async {

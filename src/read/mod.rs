@@ -15,6 +15,7 @@ mod history;
 mod inlet;
 mod lane;
 mod mending;
+mod missing;
 mod pace;
 mod parked;
 mod past;

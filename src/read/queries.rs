@@ -150,6 +150,11 @@ impl Views {
         loop {
             let live = waiting.live().await?;
             match self.look(entry, &live, key, after).await? {
+                Look::Answer(Err(QueryError::NotFound { .. }))
+                    if self.has_lost(entry, &live, key).await? =>
+                {
+                    return Err(QueryError::Behind(format!("the view of {key} is being rebuilt")));
+                }
                 Look::Answer(answer) => return answer,
                 Look::NotYet(partition) => waiting.passed(&live, partition).await?,
             }

@@ -8,6 +8,7 @@
 //! | what was ever stored of them | [`check_stored_events`] |
 //! | a [`Projection`](crate::Projection) | [`ProjectionTest`] |
 //! | a [`MergedProjection`](crate::MergedProjection) | [`MergedTest`], [`check_merge`] |
+//! | that a changed view has another revision | [`check_view`], [`check_merged_view`] |
 //!
 //! The kit panics where an expectation does not hold, as tests do. It folds twice beside each
 //! other: in memory, and with each view written as JSON and read back after every event. A view
@@ -18,6 +19,7 @@ mod merged;
 mod projection;
 mod recorder;
 mod twin;
+mod views;
 
 pub use cqrs_es::test::TestFramework;
 
@@ -25,3 +27,4 @@ pub use events::{check_events, check_stored_events};
 pub use merged::{MergedTest, check_merge};
 pub use projection::{GivenEvents, ProjectionTest};
 pub use recorder::time_of_event;
+pub use views::{check_merged_view, check_view};

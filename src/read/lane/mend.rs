@@ -1,7 +1,7 @@
 //! What a lane does about a sequence that it holds back: it takes the view that a retry has
-//! folded, or forgets the view.
+//! folded, or forgets the view; and what it does when its space turns out to be torn.
 //!
-//! Either is committed with a checkpoint of its own, so that another runner, which does not know
+//! A view is committed with a checkpoint of its own, so that another runner, which does not know
 //! of it, is refused and looks again.
 
 use tokio::sync::oneshot;
@@ -18,12 +18,14 @@ use super::{Halt, Lane};
 /// Offsets that a lane reads by itself to catch up with: nothing else is folded meanwhile.
 const BEHIND_MAX: u64 = 2_000;
 
-/// What is to become of a sequence.
+/// What is to become of a sequence, or of the space.
 pub(in super::super) enum Mend {
     /// Its view is the one that was folded.
     Retry { mending: Box<Mending>, reply: Reply<Mended> },
     /// It is given up.
     Discard { target: Target, began: Position, reply: Reply<Parked> },
+    /// The space has lost something: it is not to be gone on with.
+    GiveUp,
 }
 
 /// What became of a retry.
@@ -49,6 +51,7 @@ impl Lane {
                 let discarded = self.discard(&target, began).await?;
                 drop(reply.send(discarded));
             }
+            Mend::GiveUp => return Err(Halt::Lost),
         }
         Ok(())
     }

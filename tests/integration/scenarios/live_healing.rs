@@ -159,6 +159,17 @@ async fn a_lost_slot_heals() {
     }
 }
 
+/// A view that is gone by itself is noticed by who asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_view_heals() {
+    let redis = RedisServer::start(&[]);
+    let mut scene = Scene::start(redis.url()).await;
+    let reader = scene.read();
+    assert!(delete(&redis, "*:accounts:*:doc:a7").await > 0);
+    scene.heals(reader).await;
+    scene.deposit_everywhere().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_whose_node_comes_back_empty_heals() {
     let cluster = RedisCluster::start();

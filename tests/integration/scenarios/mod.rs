@@ -31,6 +31,7 @@ mod live_strangers;
 mod live_streams;
 mod parked;
 mod process;
+mod projector;
 mod read_loop;
 mod states;
 mod write_loop;

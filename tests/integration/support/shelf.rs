@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use retell::Partition;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryViews;
 use retell::ports::{
     Change, Commit, Dropped, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore, Watch,
 };
+use tokio::sync::watch;
 
 /// Clones are the same store.
 #[derive(Clone)]
@@ -19,12 +21,16 @@ pub(crate) struct Shelf {
     views: MemoryViews,
     down: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
+    /// How often each value was read and put.
+    asked: Arc<Mutex<BTreeMap<String, (usize, usize)>>>,
+    hanging: Arc<watch::Sender<Option<Partition>>>,
 }
 
 impl Shelf {
     pub(crate) fn new() -> Self {
         let views = MemoryViews::new(Arc::new(SystemClock));
-        Self { views, down: Arc::default(), reads: Arc::default() }
+        let (down, reads, asked) = (Arc::default(), Arc::default(), Arc::default());
+        Self { views, down, reads, asked, hanging: Arc::default() }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -34,6 +40,31 @@ impl Shelf {
     /// Reads of values so far.
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// How often the value under this key was read, in whatever space.
+    pub(crate) fn reads_of(&self, key: &str) -> usize {
+        self.asked(key).0
+    }
+
+    /// How often the value under this key was put, in whatever space.
+    pub(crate) fn puts_of(&self, key: &str) -> usize {
+        self.asked(key).1
+    }
+
+    /// Commits to spaces of this partition are not answered until another is named, or none.
+    pub(crate) fn hang(&self, partition: Option<Partition>) {
+        self.hanging.send_replace(partition);
+    }
+
+    fn asked(&self, key: &str) -> (usize, usize) {
+        self.asked.lock().expect("no panic").get(key).copied().unwrap_or_default()
+    }
+
+    fn note(&self, key: &str, reads: usize, puts: usize) {
+        let mut asked = self.asked.lock().expect("no panic");
+        let (read, put) = asked.entry(key.to_owned()).or_default();
+        (*read, *put) = (*read + reads, *put + puts);
     }
 
     fn answers(&self) -> Result<&MemoryViews, StoreError> {
@@ -70,6 +101,14 @@ impl ViewStore for Shelf {
         new: &SpaceState,
         changes: &[Change],
     ) -> Result<Commit, StoreError> {
+        for change in changes {
+            if let Change::Put { key, .. } = change {
+                self.note(key, 0, 1);
+            }
+        }
+        let mut hanging = self.hanging.subscribe();
+        let is_free = |hanging: &Option<Partition>| *hanging != Some(space.partition);
+        hanging.wait_for(is_free).await.expect("the store lives");
         self.answers()?.commit(space, expected, new, changes).await
     }
 
@@ -79,6 +118,7 @@ impl ViewStore for Shelf {
         keys: &[String],
     ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
         self.reads.fetch_add(u64::from(!keys.is_empty()), Ordering::SeqCst);
+        keys.iter().for_each(|key| self.note(key, 1, 0));
         self.answers()?.read(space, keys).await
     }
 
