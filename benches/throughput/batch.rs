@@ -69,6 +69,22 @@ pub(crate) fn deposit_on_one(_: u64, line: &mut String) {
     deposit(0, line);
 }
 
+/// A deposit on one of a thousand accounts, under a key of its own.
+pub(crate) fn deposit_with_key(number: u64, line: &mut String) {
+    keyed("one", number, line);
+}
+
+/// The same under still other keys.
+pub(crate) fn deposit_with_other_key(number: u64, line: &mut String) {
+    keyed("other", number, line);
+}
+
+fn keyed(prefix: &str, number: u64, line: &mut String) {
+    deposit(number % 1_000, line);
+    line.truncate(line.len() - 2);
+    let _ = writeln!(line, r#","key":"{prefix}-{number}"}}"#);
+}
+
 fn deposit(account: u64, line: &mut String) {
     envelope(account, r#"{"type":"DepositMoney","amount":1}"#, line);
 }

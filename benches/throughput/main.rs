@@ -13,6 +13,7 @@ mod consumer;
 mod cpu;
 mod floor;
 mod idle;
+mod keys;
 mod large;
 mod load;
 mod machine;
@@ -54,6 +55,9 @@ struct Args {
     /// Records of the large log
     #[arg(long, default_value = "5000000")]
     large_records: u64,
+    /// Idempotency-Keys; a day has ten times as many
+    #[arg(long, default_value = "8640000")]
+    keys: u64,
     /// Only these; then the report is printed and not written
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
@@ -80,6 +84,8 @@ enum Section {
     Idle,
     /// Batches, old aggregates, and a log of millions of records.
     Large,
+    /// Millions of Idempotency-Keys.
+    Keys,
 }
 
 /// What this process is, when it is not the client.
@@ -117,6 +123,7 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
         args.connections.clone(),
         args.records,
         args.large_records,
+        args.keys,
     )?;
     let wanted = |section| args.only.is_empty() || args.only.contains(&section);
     let mut measured = Measured::default();
@@ -137,6 +144,9 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
     }
     if wanted(Section::Large) {
         large::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Keys) {
+        keys::measure(&stage, &mut measured).await?;
     }
     Ok(measured)
 }

@@ -36,6 +36,7 @@ pub(crate) struct Stage {
     pub(crate) connections: Vec<usize>,
     pub(crate) records: u64,
     pub(crate) large_records: u64,
+    pub(crate) keys: u64,
     pub(crate) kafka: String,
     pub(crate) redis: String,
     kafka_pid: Option<u32>,
@@ -50,6 +51,7 @@ impl Stage {
         connections: Vec<usize>,
         records: u64,
         large_records: u64,
+        keys: u64,
     ) -> anyhow::Result<Self> {
         let kafka = std::env::var("RETELL_TEST_KAFKA")
             .context("RETELL_TEST_KAFKA is not set; `make bench` starts servers and sets it")?;
@@ -66,6 +68,7 @@ impl Stage {
             connections,
             records,
             large_records,
+            keys,
             kafka,
             redis,
             kafka_pid,

@@ -47,6 +47,12 @@ struct Partition {
     term: Option<u64>,
     records: Records,
     aggregates: u64,
+    hits: u64,
+    misses: u64,
+    stored: u64,
+    behind: u64,
+    outcomes: u64,
+    problem: Option<String>,
     alarms: u64,
 }
 
@@ -84,25 +90,37 @@ fn show(status: &Status) -> String {
     for Reason { code, detail } in reasons {
         text += &format!("  {code}: {detail}\n");
     }
-    let titles = ["partition", "state", "term", "end", "aggregates", "void", "foreign", "alarms"];
+    let titles = ["partition", "state", "term", "end", "void", "foreign", "alarms"];
     text += &table(titles, partitions.iter().map(of_partition));
+    let titles = ["partition", "aggregates", "hits", "misses", "stored", "behind", "keys"];
+    text += &table(titles, partitions.iter().map(of_states));
+    for Partition { partition, problem, .. } in partitions {
+        if let Some(problem) = problem {
+            text += &format!("  states of partition {partition} are not stored: {problem}\n");
+        }
+    }
     let titles = ["projection", "revision", "state", "lag", "parked", "generation"];
     text += &table(titles, projections.iter().map(of_projection));
     text
 }
 
-fn of_partition(partition: &Partition) -> [String; 8] {
-    let Partition { partition, end, state, term, records, aggregates, alarms } = partition;
+fn of_partition(partition: &Partition) -> [String; 7] {
+    let Partition { partition, end, state, term, records, alarms, .. } = partition;
     [
         partition.to_string(),
         state.clone(),
         term.map_or("-".to_owned(), |term| term.to_string()),
         end.map_or("-".to_owned(), count),
-        count(*aggregates),
         count(records.void),
         count(records.foreign),
         count(*alarms),
     ]
+}
+
+fn of_states(of: &Partition) -> [String; 7] {
+    let counts = [of.aggregates, of.hits, of.misses, of.stored, of.behind, of.outcomes];
+    let [aggregates, hits, misses, stored, behind, keys] = counts.map(count);
+    [of.partition.to_string(), aggregates, hits, misses, stored, behind, keys]
 }
 
 fn of_projection(projection: &Projection) -> [String; 6] {

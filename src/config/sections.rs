@@ -133,6 +133,11 @@ pub struct WriteConfig {
     pub commit_interval: Duration,
     /// Keys whose outcome can be found.
     pub kept_keys_max: usize,
+    /// Keys that are held as they are before they are sealed.
+    pub exact_keys_max: usize,
+    /// How long states of another schema are kept.
+    #[serde(rename = "keep_states_ms", deserialize_with = "millis")]
+    pub keep_states: Duration,
     /// How long a decision may take.
     #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
     pub decide_timeout: Duration,

@@ -68,10 +68,8 @@ pub(super) struct Aggregates {
 
 /// Why a command on an aggregate cannot be decided now.
 pub(super) enum NoState {
-    /// It is not in memory; the state space may have it.
+    /// It is not in memory: the state space may have it, or it is new and there is no room.
     Missing,
-    /// There is no room for it.
-    CacheFull,
     /// Its history cannot be read.
     Unreadable(String),
 }
@@ -136,14 +134,8 @@ impl Aggregates {
     /// What the next command is decided on.
     pub(super) fn tip(&mut self, target: &Target) -> Result<Snapshot, NoState> {
         let Some(entry) = self.entries.get_mut(target) else {
-            if !self.complete {
-                return Err(NoState::Missing);
-            }
-            return if self.make_room() {
-                Ok(Snapshot::default())
-            } else {
-                Err(NoState::CacheFull)
-            };
+            let is_new = self.complete && self.make_room();
+            return if is_new { Ok(Snapshot::default()) } else { Err(NoState::Missing) };
         };
         entry.used = true;
         match &entry.unreadable {
@@ -228,8 +220,18 @@ impl Aggregates {
     pub(super) fn hold_back(&mut self, target: &Target, why: String) -> bool {
         let entry = self.entry(target);
         let is_new = entry.unreadable.replace(why.into()).is_none();
-        let is_dirty = std::mem::replace(&mut entry.dirty, true);
         self.unreadable += usize::from(is_new);
+        self.note_unsaved(target)
+    }
+
+    /// Whether something of the aggregate is in flight or being decided.
+    pub(super) fn is_busy(&self, target: &Target) -> bool {
+        self.entries.get(target).is_some_and(|entry| entry.tip.is_some() || entry.deciding)
+    }
+
+    /// Notes that the state space lacks an aggregate. Says whether it has to be told.
+    pub(super) fn note_unsaved(&mut self, target: &Target) -> bool {
+        let is_dirty = std::mem::replace(&mut self.entry(target).dirty, true);
         self.dirty += usize::from(!is_dirty);
         !is_dirty
     }
@@ -307,7 +309,12 @@ impl Aggregates {
         self.entries.entry(target.clone()).or_default()
     }
 
-    /// Forgets one aggregate, if one may be.
+    /// Lets the hand of the clock go round until there is room; false when nothing may go.
+    pub(super) fn sweep(&mut self) -> bool {
+        (0..=2 * self.ring.len() / PASSED_MAX).any(|_| self.make_room())
+    }
+
+    /// Forgets one aggregate, if one may be found soon.
     pub(super) fn evict(&mut self) -> bool {
         if self.dirty >= self.entries.len() && self.checks_eviction {
             return false;

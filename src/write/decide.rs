@@ -8,18 +8,18 @@ use bytes::{BufMut, Bytes};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use crate::contract::{Position, Refusal, Target, Time};
+use crate::contract::{Offset, Position, Refusal, Target, Time, Version};
 use crate::events::{AggregateRef, Commit, RECORD_VERSION, StoredEvent};
 use crate::log::Stamp;
 use crate::ports::{AppendError, NewRecord};
 
 use super::aggregates::{NoState, Snapshot};
 use super::done::Done;
-use super::failure::{AnyError, CommandError, Failure};
+use super::failure::{AnyError, CommandError, DecidedOn, Failure};
 use super::kind::{Deciding, State, Verdict};
 use super::pending::Pending;
 use super::reign::{End, Reign};
-use super::ticket::Ticket;
+use super::ticket::{Answer, Ticket, Wait};
 use super::writer::Writer;
 
 /// The bytes of many records.
@@ -71,13 +71,12 @@ impl Writer {
     /// Decides a command after those of its aggregate that came before it.
     pub(super) fn queue(&mut self, reign: &mut Reign, mut ticket: Ticket) -> Result<(), End> {
         let share = self.share();
-        if let Some(waiting) = reign.waiting.get_mut(&ticket.target) {
-            if waiting.len() >= share {
+        if let Some(len) = reign.waiting.len_of(&ticket.target) {
+            if len < share {
+                reign.waiting.push(ticket);
+            } else {
                 ticket.fail(Failure::QueueFull { partition: self.partition.0 });
-                return Ok(());
             }
-            waiting.push_back(ticket);
-            reign.waiting_len += 1;
             return Ok(());
         }
         if ticket.attempts >= self.shared.config.attempts_max {
@@ -91,8 +90,9 @@ impl Writer {
                 self.miss(reign, ticket);
                 return Ok(());
             }
-            Err(why) => {
-                fail_without_state(ticket, why, self.shared.config.cached_aggregates_max);
+            Err(NoState::Unreadable(detail)) => {
+                let target = ticket.target.to_string();
+                ticket.fail(Failure::HistoryUnreadable { target, detail });
                 return Ok(());
             }
         };
@@ -100,8 +100,8 @@ impl Writer {
         if let Some(expected) = ticket.order.expected
             && !expected.is_met_by(base.version)
         {
-            let failure = Failure::VersionDiffers { expected, current: base.version };
-            self.unconfirmed.push(ticket, Err(failure.into()), reign.next_send);
+            let failure = Failure::VersionDiffers { expected, current: self.decided_on(&base) };
+            self.hold(reign, ticket, &base, Err(failure.into()));
             return Ok(());
         }
         ticket.attempts += 1;
@@ -121,7 +121,7 @@ impl Writer {
         let slot = reign.next_slot;
         reign.next_slot += 1;
         self.aggregates.note_deciding(&ticket.target, true);
-        reign.waiting.insert(ticket.target.clone(), std::collections::VecDeque::new());
+        reign.waiting.begin(ticket.target.clone(), Wait::Turn);
         reign.slots.insert(slot, (ticket, base));
         let limit = self.shared.config.decide_timeout;
         reign.deciding.push(Box::pin(async move { (slot, within(limit, deciding).await) }));
@@ -143,7 +143,7 @@ impl Writer {
 
     /// Decides what has waited for an aggregate.
     pub(super) fn go_on_with(&mut self, reign: &mut Reign, target: &Target) -> Result<(), End> {
-        let mut waiting = reign.take_waiting(target);
+        let mut waiting = reign.waiting.take(target);
         let mut result = Ok(());
         while let Some(next) = waiting.pop_front() {
             match result {
@@ -167,18 +167,25 @@ impl Writer {
                 return self.send(reign, ticket, base, Decision::Refused(refusal, error));
             }
             Ok(Verdict::Refused { refusal, error }) => {
-                let answer = Err(CommandError::Refused { refusal, error });
-                self.unconfirmed.push(ticket, answer, reign.next_send);
+                let on = self.decided_on(base);
+                let answer = Err(CommandError::Refused { refusal, error, on });
+                self.hold(reign, ticket, base, answer);
             }
             Ok(Verdict::Events { events, .. }) if events.is_empty() && !ticket.repeatable => {
                 let done = self.done(&ticket, base, Vec::new(), self.shared.ids.now());
-                self.unconfirmed.push(ticket, Ok(done), reign.next_send);
+                self.hold(reign, ticket, base, Ok(done));
             }
             Ok(Verdict::Events { state, events }) => {
                 return self.send(reign, ticket, base, Decision::Events(state, events));
             }
         }
         Ok(())
+    }
+
+    /// Holds an answer that appends nothing until it is proved.
+    fn hold(&mut self, reign: &Reign, ticket: Ticket, base: &Snapshot, answer: Answer) {
+        let is_ahead = base.version > Version::NONE && base.offset.is_none();
+        self.unconfirmed.push(ticket, answer, reign.next_send, is_ahead);
     }
 
     /// Sends the commit with the next number, without waiting for those before it.
@@ -259,17 +266,24 @@ impl Writer {
         events: Vec<StoredEvent<'static>>,
         time: Time,
     ) -> Done {
-        // Without a commit of its own, an aggregate's state is that of the whole prefix.
-        let folded = crate::contract::Offset(self.tracker.next().0.saturating_sub(1));
-        let offset = base.offset.unwrap_or(folded);
         Done {
             target: ticket.target.clone(),
             version: base.version.plus(events.len()),
-            position: Position { partition: self.partition, offset },
+            position: self.decided_on(base).position,
             command_id: ticket.command_id.clone(),
             time,
             events,
             replayed: false,
+        }
+    }
+
+    fn decided_on(&self, base: &Snapshot) -> DecidedOn {
+        // Without a commit of its own, an aggregate's state is that of the whole prefix.
+        let folded = Offset(self.tracker.next().0.saturating_sub(1));
+        let offset = base.offset.unwrap_or(folded);
+        DecidedOn {
+            version: base.version,
+            position: Position { partition: self.partition, offset },
         }
     }
 }
@@ -311,14 +325,4 @@ fn encode(
 
 fn aggregate_of(target: &Target) -> AggregateRef<'_> {
     AggregateRef { aggregate_type: target.aggregate_type().into(), id: target.id().into() }
-}
-
-fn fail_without_state(ticket: Ticket, why: NoState, max: usize) {
-    let failure = match why {
-        NoState::CacheFull | NoState::Missing => Failure::CacheFull { max },
-        NoState::Unreadable(detail) => {
-            Failure::HistoryUnreadable { target: ticket.target.to_string(), detail }
-        }
-    };
-    ticket.fail(failure);
 }

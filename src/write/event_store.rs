@@ -103,7 +103,7 @@ impl<A: Aggregate> LogEventStore<A> {
         let done = self.commands.hand_over(kind, id, order, options).await;
         done.map_err(|failed| match failed {
             CommandError::Failed(failure) => error(failure),
-            CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal } => {
+            CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal, .. } => {
                 error(Failure::Bug(refusal.detail))
             }
         })
@@ -210,6 +210,7 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         | Failure::NoOwner { .. }
         | Failure::LogUnavailable(_)
         | Failure::InFlight
+        | Failure::SearchTimeout
         | Failure::DecideTimeout(_)
         | Failure::ShuttingDown
         | Failure::OutcomeUnknown => AggregateError::DatabaseConnectionError(Box::new(failure)),

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::contract::{InvalidKey, Refusal, Version};
+use crate::contract::{InvalidKey, Position, Refusal, Version};
 
 use super::expected::Expected;
 use super::order::BadCommand;
@@ -20,14 +20,28 @@ pub enum CommandError<E = AnyError> {
         refusal: Refusal,
         /// The aggregate's own error.
         error: E,
+        /// What it was refused on.
+        on: DecidedOn,
     },
     /// The domain refused it when it first came; this is the same answer again.
     RefusedBefore {
         /// What clients were told.
         refusal: Refusal,
+        /// What it was refused on.
+        on: DecidedOn,
     },
     /// Something else was in the way.
     Failed(Failure),
+}
+
+/// The state of an aggregate that an answer was decided on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DecidedOn {
+    /// The aggregate's version.
+    pub version: Version,
+    /// Where the log has that state, or the refusal itself when that is in the log: a view that
+    /// has seen this position has seen what the answer was decided on.
+    pub position: Position,
 }
 
 /// What was in the way of a command. All but [`Failure::OutcomeUnknown`] mean: nothing was done.
@@ -44,12 +58,12 @@ pub enum Failure {
     #[error(transparent)]
     BadCommand(#[from] BadCommand),
     /// The aggregate has another version than was expected. Read it, and decide again.
-    #[error("{expected} was expected, the aggregate has version {current}")]
+    #[error("{expected} was expected, the aggregate has version {}", current.version)]
     VersionDiffers {
         /// What the sender has seen.
         expected: Expected,
         /// What is.
-        current: Version,
+        current: DecidedOn,
     },
     /// The id was given to another command before. Do not retry under this id.
     #[error("the Idempotency-Key was used for another command on this aggregate")]
@@ -57,6 +71,10 @@ pub enum Failure {
     /// The command with this id is still under way. Ask again later, with the same id.
     #[error("the command with this Idempotency-Key is still under way")]
     InFlight,
+    /// The log was not read in time to know whether a command with this id has an outcome. Ask
+    /// again later, with the same id.
+    #[error("the outcome of this command was not found in time; reading the log goes on slowly")]
+    SearchTimeout,
     /// No command with this id has an outcome here. It may still come.
     #[error("no command with this id has an outcome")]
     NoOutcome,
@@ -126,10 +144,10 @@ impl<E> CommandError<E> {
     /// The same with another form of the domain's error.
     pub fn map<F>(self, map: impl FnOnce(E) -> F) -> CommandError<F> {
         match self {
-            Self::Refused { refusal, error } => {
-                CommandError::Refused { refusal, error: map(error) }
+            Self::Refused { refusal, error, on } => {
+                CommandError::Refused { refusal, error: map(error), on }
             }
-            Self::RefusedBefore { refusal } => CommandError::RefusedBefore { refusal },
+            Self::RefusedBefore { refusal, on } => CommandError::RefusedBefore { refusal, on },
             Self::Failed(failure) => CommandError::Failed(failure),
         }
     }
@@ -144,7 +162,7 @@ impl<E> From<Failure> for CommandError<E> {
 impl<E> std::fmt::Display for CommandError<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused { refusal, .. } | Self::RefusedBefore { refusal } => {
+            Self::Refused { refusal, .. } | Self::RefusedBefore { refusal, .. } => {
                 write!(f, "{}: {}", refusal.code, refusal.detail)
             }
             Self::Failed(failure) => failure.fmt(f),

@@ -14,8 +14,9 @@ use crate::ports::LogRecord;
 use super::aggregates::{Place, Snapshot};
 use super::failure::Failure;
 use super::kind::{AnyKind, State};
-use super::outcomes::{IdHash, hour_of};
+use super::outcomes::IdHash;
 use super::pending::Pending;
+use super::under_way::First;
 use super::unsaved::NewKey;
 use super::writer::Writer;
 
@@ -59,7 +60,8 @@ impl Writer {
         };
         match commit {
             Ok(commit) if commit.is_of(&target) => {
-                self.note_outcome(&target, &commit.command_id, record.offset, record.time);
+                let (offset, time) = (record.offset, record.time);
+                self.note_outcome(&target, &commit.command_id, None, offset, time);
                 self.fold_commit(target, kind.as_ref(), record.offset, &commit);
             }
             Ok(_) => self.hold_back(target, record.offset, "its key names another one"),
@@ -113,7 +115,9 @@ impl Writer {
     /// Publishes and answers a commit that the log has proved.
     pub(super) fn settle(&mut self, pending: Pending, offset: Offset, time: Time) {
         let target = pending.ticket.target.clone();
-        self.note_outcome(&target, pending.ticket.command_id.as_str(), offset, time);
+        let command_id = pending.ticket.command_id.as_str();
+        let hash = pending.ticket.first.as_ref().map(First::hash);
+        self.note_outcome(&target, command_id, hash, offset, time);
         if pending.is_empty() || !self.is_open {
             pending.succeed(offset);
             return;
@@ -144,11 +148,18 @@ impl Writer {
     }
 
     /// A generated id is found by its time, any other by its place.
-    fn note_outcome(&mut self, target: &Target, command_id: &str, offset: Offset, time: Time) {
+    fn note_outcome(
+        &mut self,
+        target: &Target,
+        command_id: &str,
+        hash: Option<IdHash>,
+        offset: Offset,
+        time: Time,
+    ) {
         if self.is_open && !CommandId::is_generated(command_id) {
-            let (hash, hour) = (IdHash::of(target, command_id), hour_of(time));
-            self.outcomes.note(hash, offset, time);
-            self.unsaved.add_key(NewKey { hash, offset, hour });
+            let hash = hash.unwrap_or_else(|| IdHash::of(target, command_id));
+            let segment = self.outcomes.note(hash, offset, time);
+            self.unsaved.add_key(NewKey { hash, offset, segment });
         }
     }
 

@@ -27,7 +27,7 @@ use super::kind::{AnyKind, Kinds};
 use super::order::{Order, to_wire};
 use super::sent::Sent;
 use super::status::{Ownership, StatusCell, WriterStatus};
-use super::ticket::{Answer, Custody, GivenUp, Ticket};
+use super::ticket::{Answer, Custody, GivenUp, Ticket, Wait};
 use super::writer::{Identity, Shared, Writer};
 
 /// Sends commands. Cheap to clone.
@@ -255,7 +255,7 @@ impl Commands {
             // The writer is gone with the ticket, or still has it.
             Ok(Err(_)) | Err(_) => Err(match custody.give_up() {
                 GivenUp::Taken => Failure::OutcomeUnknown,
-                GivenUp::PutOff => Failure::InFlight,
+                GivenUp::PutOff(wait) => put_off_too_long(wait, partition),
                 GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
                 GivenUp::Queued => self.0.lanes[partition.0 as usize].too_late(partition),
             }
@@ -376,6 +376,16 @@ impl Lane {
             Ownership::Owner { .. } => Failure::QueueFull { partition: partition.0 },
             _ => self.closed(partition),
         }
+    }
+}
+
+/// Why a command was still put off when its time was over.
+fn put_off_too_long(wait: Wait, partition: Partition) -> Failure {
+    match wait {
+        Wait::First => Failure::InFlight,
+        Wait::Search => Failure::SearchTimeout,
+        Wait::State => Failure::StateUnavailable("it was not read in time".to_owned()),
+        Wait::Turn => Failure::QueueFull { partition: partition.0 },
     }
 }
 

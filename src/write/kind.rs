@@ -230,7 +230,9 @@ impl<A: Aggregate> AnyKind for Kind<A> {
     }
 
     fn encode_state(&self, state: &State) -> Result<Box<RawValue>, String> {
-        to_raw_value(of::<A>(state)).map_err(|error| error.to_string())
+        let encoded = catch_unwind(AssertUnwindSafe(|| to_raw_value(of::<A>(state))));
+        let encoded = encoded.map_err(|panic| panic_message(&*panic))?;
+        encoded.map_err(|error| error.to_string())
     }
 
     fn decode_state(&self, json: &str) -> Result<State, String> {

@@ -16,13 +16,15 @@ use super::failure::Failure;
 use super::reign::{End, Reign};
 use super::setback::Setback;
 use super::space::READ_MAX;
-use super::ticket::Ticket;
+use super::ticket::{Ticket, Wait};
 use super::writer::Writer;
 
 /// Aggregates that are read, and those that are to be.
 #[derive(Default)]
 pub(super) struct Misses {
     wanted: VecDeque<Target>,
+    /// Whether there was no room for them when it was last tried.
+    crowded: bool,
     pub(super) running: FuturesUnordered<BoxFuture<'static, Fetched>>,
 }
 
@@ -44,29 +46,54 @@ impl Misses {
 impl Writer {
     /// Lets a command wait until its aggregate is read.
     pub(super) fn miss(&mut self, reign: &mut Reign, ticket: Ticket) {
-        if !self.aggregates.reserve() {
-            let max = self.shared.config.cached_aggregates_max;
-            return ticket.fail(Failure::CacheFull { max });
-        }
-        self.numbers.misses += 1;
-        let target = ticket.target.clone();
-        reign.misses.wanted.push_back(target.clone());
-        reign.waiting.insert(target, VecDeque::from([ticket]));
-        reign.waiting_len += 1;
+        reign.misses.wanted.push_back(ticket.target.clone());
+        reign.waiting.begin(ticket.target.clone(), Wait::State);
+        reign.waiting.push(ticket);
     }
 
-    /// Begins to read what is missed, if nothing is being read.
-    pub(super) fn fetch(&self, reign: &mut Reign) {
-        let Misses { wanted, running } = &mut reign.misses;
-        if wanted.is_empty() || !running.is_empty() {
+    /// Begins to read what is missed, if nothing is being read, as far as there is room.
+    pub(super) fn fetch(&mut self, reign: &mut Reign) {
+        // The commit under way makes room; before it has ended, looking for some is in vain.
+        let waits = reign.misses.crowded && !self.saving.task.is_empty();
+        if reign.misses.wanted.is_empty() || reign.misses.are_read() || waits {
             return;
         }
-        let targets: Vec<Target> = wanted.drain(..wanted.len().min(READ_MAX)).collect();
+        let mut targets = Vec::new();
+        while targets.len() < READ_MAX
+            && !reign.misses.wanted.is_empty()
+            && self.aggregates.reserve()
+        {
+            targets.extend(reign.misses.wanted.pop_front());
+        }
+        reign.misses.crowded = targets.is_empty();
+        if reign.misses.crowded {
+            return self.make_room(reign);
+        }
+        self.numbers.misses += targets.len() as u64;
         let (space, floor) = (self.saving.space.clone(), self.saving.state.clone());
-        running.push(Box::pin(async move {
+        reign.misses.running.push(Box::pin(async move {
             let read = space.read(&targets).await;
             Fetched { targets, floor, read }
         }));
+    }
+
+    /// What is in memory and nowhere else may be forgotten once it is stored: so it is stored now.
+    /// Where that does not help, those who wait for room are told so.
+    fn make_room(&mut self, reign: &mut Reign) {
+        let is_busy = !self.in_flight.is_empty() || !reign.slots.is_empty();
+        let is_stored = self.saving.problem().is_none();
+        if is_stored && (!self.saving.task.is_empty() || self.save() || is_busy) {
+            return;
+        }
+        if self.aggregates.sweep() {
+            return self.fetch(reign);
+        }
+        let max = self.shared.config.cached_aggregates_max;
+        for target in std::mem::take(&mut reign.misses.wanted) {
+            for ticket in reign.waiting.take(&target) {
+                ticket.fail(Failure::CacheFull { max });
+            }
+        }
     }
 
     /// Goes on with the commands whose aggregates were read.
@@ -85,7 +112,7 @@ impl Writer {
             }
             Err(error @ StoreError::Torn { .. }) => return Err(self.end_by(error.into())),
             Err(error) => {
-                for ticket in targets.iter().flat_map(|target| reign.take_waiting(target)) {
+                for ticket in targets.iter().flat_map(|target| reign.waiting.take(target)) {
                     ticket.fail(Failure::StateUnavailable(error.to_string()));
                 }
             }
@@ -120,7 +147,7 @@ impl Writer {
 
     /// Whether a state of the space may be this writer's: not before what it held when the read
     /// began, and nothing that this writer has not folded.
-    fn is_own(&self, floor: &SpaceState, state: &SpaceState) -> bool {
+    pub(super) fn is_own(&self, floor: &SpaceState, state: &SpaceState) -> bool {
         if state == floor || !self.shared.checks.own_checkpoint {
             return true;
         }

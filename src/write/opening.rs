@@ -7,12 +7,20 @@ use crate::events::Claim;
 use crate::log::{Checkpoint, Stamp, Tracker};
 use crate::ports::{Chunk, LogRecord, SpaceState, StoreError};
 
-use super::outcomes::{HOURS_KEPT, begin_of, hour_of};
+use super::filter::Filter;
+use super::outcomes::{Listed, Sealed};
+use super::places::Places;
 use super::recovery::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX};
 use super::setback::Setback;
 use super::space::READ_MAX;
 use super::waypoints::Waypoints;
 use super::writer::Writer;
+
+/// What is read of a segment of places.
+enum Content {
+    Sealed(Filter, Sealed),
+    Open(Places),
+}
 
 impl Writer {
     /// Reads to the end without states. What is in flight may have landed before the checkpoint
@@ -76,15 +84,7 @@ impl Writer {
         if known_to > Offset(0) && at.next > known_to {
             return Err(Setback::moved());
         }
-        let latest = hour_of(at.time);
-        let mut keys = Vec::new();
-        for hour in latest - HOURS_KEPT..=latest {
-            let (now, of_hour) = self.saving.space.read_hour(hour).await?;
-            if now != *state {
-                return Err(Setback::moved());
-            }
-            keys.extend(of_hour);
-        }
+        let segments = self.read_segments(state).await?;
         let (now, waypoints) = self.saving.space.read_waypoints(at.time).await?;
         if now != *state {
             return Err(Setback::moved());
@@ -96,15 +96,58 @@ impl Writer {
         }
         self.go_on_from(Tracker::resume(at), state.clone());
         self.aggregates.begin(at.next, false);
-        for at in waypoints.iter().chain([at]) {
+        // Those of another log may be left.
+        for at in waypoints.iter().filter(|it| it.log == at.log).chain([at]) {
             let tracker = Tracker::resume(at).checking(self.shared.checks);
             self.waypoints.pass(at.time, &tracker);
         }
-        for key in keys {
-            self.outcomes.note(key.hash, key.offset, begin_of(key.hour));
+        for (listed, content) in segments {
+            self.saving.listed = Some(listed.number);
+            match content {
+                Content::Sealed(filter, sealed) => {
+                    self.outcomes.take_sealed(&listed, filter, sealed);
+                }
+                Content::Open(places) => self.outcomes.take_open(&listed, places),
+            }
         }
         tracing::info!(partition = %self.partition, from = %at.next, "goes on from its states");
         Ok(())
+    }
+
+    /// The places of outcomes whose day is not over.
+    async fn read_segments(
+        &mut self,
+        state: &SpaceState,
+    ) -> Result<Vec<(Listed, Content)>, Setback> {
+        let (now, listed) = self.saving.space.read_segments().await?;
+        let listed = self.believe_listed(now == *state, listed)?;
+        let mut segments = Vec::with_capacity(listed.len());
+        let over = self.shared.ids.now();
+        for listed in listed.into_iter().filter(|listed| !listed.is_over(over)) {
+            let space = &self.saving.space;
+            let (now, content) = match listed.sealed {
+                Some(sealed) => {
+                    let (now, filter) = space.read_filter(listed.number).await?;
+                    (now, filter.map(|filter| Content::Sealed(filter, sealed)))
+                }
+                None => {
+                    let (now, places) = space.read_places(listed.number).await?;
+                    (now, Some(Content::Open(places)))
+                }
+            };
+            segments.push((listed, self.believe_listed(now == *state, content)?));
+        }
+        Ok(segments)
+    }
+
+    /// What is read must be of the state that is begun at. What is lost alone is made anew with
+    /// the rest.
+    fn believe_listed<T>(&mut self, is_of_state: bool, read: Option<T>) -> Result<T, Setback> {
+        if !is_of_state {
+            return Err(Setback::moved());
+        }
+        self.must_rebuild |= read.is_none();
+        read.ok_or_else(|| Setback::Lost("keys are not as they were stored".to_owned()))
     }
 
     fn go_on_from(&mut self, tracker: Tracker, state: SpaceState) {
@@ -121,6 +164,7 @@ impl Writer {
         while !records.is_empty() {
             let (ready, rest) = records.split_at(self.make_ready(records).await?);
             self.take_all(ready);
+            self.seal_now().await?;
             if !self.is_open {
                 return Err(Setback::Lost(
                     "an aggregate was not read before its events".to_owned(),

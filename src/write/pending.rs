@@ -11,7 +11,7 @@ use crate::ports::SendNumber;
 
 use super::aggregates::Snapshot;
 use super::done::Done;
-use super::failure::{AnyError, CommandError};
+use super::failure::{AnyError, CommandError, DecidedOn};
 use super::ticket::Ticket;
 
 /// A commit in flight.
@@ -89,7 +89,10 @@ impl Pending {
         done.position = Position { offset, ..done.position };
         self.ticket.answer(match self.refused {
             None => Ok(done),
-            Some((refusal, error)) => Err(CommandError::Refused { refusal, error }),
+            Some((refusal, error)) => {
+                let on = DecidedOn { version: done.version, position: done.position };
+                Err(CommandError::Refused { refusal, error, on })
+            }
         });
         Snapshot { offset: Some(offset), ..self.after }
     }

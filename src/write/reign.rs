@@ -1,12 +1,12 @@
 //! A writer's reign: it decides, appends without waiting, and settles in the order it sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::contract::{Offset, Target};
+use crate::contract::Offset;
 use crate::log::{Chain, Term};
 use crate::ports::{Appender, LogError, Report, SendNumber};
 use crate::shutdown::Shutdown;
@@ -18,6 +18,7 @@ use super::misses::Misses;
 use super::repeat::Searches;
 use super::status::Ownership;
 use super::ticket::Ticket;
+use super::waiting::Waiting;
 use super::writer::Writer;
 
 /// Commands taken from the queue at once.
@@ -36,9 +37,8 @@ pub(super) struct Reign {
     pub(super) slots: BTreeMap<u64, (Ticket, Snapshot)>,
     pub(super) next_slot: u64,
     pub(super) deciding: FuturesUnordered<BoxFuture<'static, (u64, Result<Verdict, Failure>)>>,
-    /// Commands whose aggregate has a decision under way, by aggregate.
-    pub(super) waiting: BTreeMap<Target, VecDeque<Ticket>>,
-    pub(super) waiting_len: usize,
+    /// Commands whose aggregate is being read, or has a decision under way.
+    pub(super) waiting: Waiting,
     /// Aggregates that are being read.
     pub(super) misses: Misses,
     /// Commands whose first outcome is looked for.
@@ -71,8 +71,7 @@ impl Reign {
             slots: BTreeMap::new(),
             next_slot: 0,
             deciding: FuturesUnordered::new(),
-            waiting: BTreeMap::new(),
-            waiting_len: 0,
+            waiting: Waiting::default(),
             misses: Misses::default(),
             searches: Searches::default(),
             query: None,
@@ -81,18 +80,11 @@ impl Reign {
         }
     }
 
-    /// Takes what has waited for an aggregate.
-    pub(super) fn take_waiting(&mut self, target: &Target) -> VecDeque<Ticket> {
-        let waiting = self.waiting.remove(target).unwrap_or_default();
-        self.waiting_len -= waiting.len();
-        waiting
-    }
-
     /// Takes back what was being decided.
     pub(super) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
         let slots = self.slots.into_values().map(|(ticket, _)| ticket);
         let searched = self.searches.into_tickets();
-        slots.chain(self.waiting.into_values().flatten()).chain(searched)
+        slots.chain(self.waiting.into_tickets()).chain(searched)
     }
 }
 
@@ -179,7 +171,7 @@ impl Writer {
     /// How many more commands may be taken.
     fn room(&self, reign: &Reign) -> usize {
         let decided = self.in_flight.len() + self.unconfirmed.len();
-        let undecided = reign.slots.len() + reign.waiting_len + reign.searches.len();
+        let undecided = reign.slots.len() + reign.waiting.len() + reign.searches.len();
         let held = decided + undecided + self.under_way.waiting();
         self.shared.config.in_flight_max.saturating_sub(held)
     }
@@ -203,7 +195,9 @@ impl Writer {
         if unknown && self.in_flight.is_empty() {
             self.read_gap(reign, None).await?;
         }
-        self.unconfirmed.confirm(reign.settled, self.seen_to.max(self.tracker.next()));
+        let next = self.tracker.next();
+        let folded = Offset(next.0.saturating_sub(1));
+        self.unconfirmed.confirm(reign.settled, self.seen_to.max(next), folded);
         // What is in flight will prove what was decided before it for nothing.
         if reign.query.is_none() && self.in_flight.is_empty() && self.unconfirmed.needs_horizon() {
             self.ask_for_end(reign);
@@ -247,6 +241,8 @@ impl Writer {
             return Err(End::Term("an append was not settled in time".to_owned()));
         }
         self.save_due();
+        self.seal();
+        self.look_at_former();
         self.publish_numbers();
         let idle = reign.last_active.elapsed() >= idle_interval;
         if idle && reign.query.is_none() && self.in_flight.is_empty() {

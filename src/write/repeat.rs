@@ -9,13 +9,13 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::contract::Time;
-use crate::ports::LogError;
 
 use super::failure::Failure;
 use super::outcomes::IdHash;
 use super::reign::{End, Reign};
-use super::search::{Found, Search, Wanted};
-use super::ticket::Ticket;
+use super::search::{Search, SearchError, Searched, Seen, Wanted};
+use super::setback::Setback;
+use super::ticket::{Ticket, Wait};
 use super::writer::Writer;
 
 /// How long after it was made a generated id is looked for.
@@ -35,7 +35,7 @@ pub(super) struct Searches {
 }
 
 /// The end of a search.
-pub(super) type Ended = (u64, Result<Option<Found>, LogError>);
+pub(super) type Ended = (u64, Result<Searched, SearchError>);
 
 impl Searches {
     pub(super) fn len(&self) -> usize {
@@ -55,12 +55,13 @@ impl Writer {
         if !ticket.repeatable || !self.shared.checks.first_outcome {
             return Some(ticket);
         }
-        let hash = IdHash::of(&ticket.target, ticket.command_id.as_str());
-        let ticket = if ticket.first.is_some() {
-            ticket
-        } else {
-            self.adopt_original(reign, hash, &ticket);
-            self.under_way.begin(hash, ticket, self.share())?
+        let (hash, ticket) = match &ticket.first {
+            Some(first) => (first.hash(), ticket),
+            None => {
+                let hash = IdHash::of(&ticket.target, ticket.command_id.as_str());
+                self.adopt_original(reign, hash, &ticket);
+                (hash, self.under_way.begin(hash, ticket, self.share())?)
+            }
         };
         let search = match ticket.command_id.generated_at() {
             Some(at) if self.shared.ids.now().millis_since(at) > KEPT_MS => {
@@ -70,16 +71,21 @@ impl Writer {
                 let from = Time::from_millis(at.millis() - SKEW_MS);
                 Search::From(Box::new(self.waypoints.before(from)), self.tracker.next())
             }
-            None => match self.outcomes.places(hash) {
-                places if places.is_empty() => return self.new_or_nothing(reign, ticket),
-                places => Search::At(places),
-            },
+            None => {
+                self.outcomes.forget(self.earliest_now());
+                let trace = self.outcomes.look(hash);
+                if trace.is_new() {
+                    return self.new_or_nothing(reign, ticket);
+                }
+                let (space, floor) = (self.saving.space.clone(), self.saving.state.clone());
+                Search::At { hash, trace, space: Box::new(space), floor }
+            }
         };
         if reign.searches.len() >= self.share() {
             ticket.fail(Failure::QueueFull { partition: self.partition.0 });
             return None;
         }
-        ticket.custody.put_off();
+        ticket.custody.put_off(Wait::Search);
         reign.searches.queue.push_back((ticket, search));
         self.search(reign);
         None
@@ -92,7 +98,7 @@ impl Writer {
             return;
         }
         let slots = reign.slots.values_mut().map(|(ticket, _)| ticket);
-        let waiting = reign.waiting.get_mut(&again.target).into_iter().flatten();
+        let waiting = reign.waiting.tickets_mut(&again.target);
         let in_flight = self.in_flight.tickets_mut().chain(self.unconfirmed.tickets_mut());
         let original = in_flight
             .chain(slots)
@@ -131,26 +137,52 @@ impl Writer {
         let ticket = reign.searches.slots.remove(&slot);
         self.search(reign);
         let Some(ticket) = ticket.filter(|ticket| ticket.custody.take()) else { return Ok(()) };
+        let found = match found {
+            Ok(Searched { found, seen }) => match self.believe(seen) {
+                Ok(()) => found,
+                Err(setback) => {
+                    self.again.push_back(ticket);
+                    return Err(self.end_by(setback));
+                }
+            },
+            Err(SearchError::Store(error)) => {
+                ticket.fail(Failure::StateUnavailable(error.to_string()));
+                return Ok(());
+            }
+            Err(SearchError::Log(error)) => {
+                ticket.fail(Failure::LogUnavailable(error.to_string()));
+                return Ok(());
+            }
+        };
         match found {
-            Ok(Some(found)) => {
+            Some(found) => {
                 let answer = found.answer(&ticket, self.partition);
                 ticket.answer(answer);
+                Ok(())
             }
-            Ok(None) => {
-                if let Some(ticket) = self.new_or_nothing(reign, ticket) {
-                    return self.queue(reign, ticket);
-                }
-            }
-            Err(error) => ticket.fail(Failure::LogUnavailable(error.to_string())),
+            None => match self.new_or_nothing(reign, ticket) {
+                Some(ticket) => self.queue(reign, ticket),
+                None => Ok(()),
+            },
         }
-        Ok(())
+    }
+
+    /// Whether what was read of the state space can be relied on.
+    fn believe(&mut self, seen: Option<Seen>) -> Result<(), Setback> {
+        let Some(Seen { floor, state, is_whole }) = seen else { return Ok(()) };
+        if !self.is_own(&floor, &state) {
+            return Err(Setback::moved());
+        }
+        self.must_rebuild |= !is_whole;
+        if is_whole { Ok(()) } else { Err(Setback::Lost("a page of keys is missing".to_owned())) }
     }
 
     /// A command with a new id is decided, if its outcome can be kept. Who only asks for an outcome
     /// is told that there is none, once that is proved.
     fn new_or_nothing(&mut self, reign: &Reign, ticket: Ticket) -> Option<Ticket> {
         if ticket.recall {
-            self.unconfirmed.push(ticket, Err(Failure::NoOutcome.into()), reign.next_send);
+            let answer = Err(Failure::NoOutcome.into());
+            self.unconfirmed.push(ticket, answer, reign.next_send, false);
             return None;
         }
         if self.can_keep_outcome(&ticket) {
@@ -161,11 +193,15 @@ impl Writer {
     }
 
     /// A generated id needs no room: it is found by its time.
-    fn can_keep_outcome(&mut self, ticket: &Ticket) -> bool {
+    fn can_keep_outcome(&self, ticket: &Ticket) -> bool {
         // Each id under way may become an outcome; this one is among them.
         let coming = self.under_way.len();
-        let now = Time::from_millis(self.shared.ids.now().millis() - SKEW_MS);
-        ticket.command_id.generated_at().is_some() || self.outcomes.have_room(coming, now)
+        ticket.command_id.generated_at().is_some() || self.outcomes.have_room(coming)
+    }
+
+    /// The log's clock shows no less.
+    fn earliest_now(&self) -> Time {
+        Time::from_millis(self.shared.ids.now().millis() - SKEW_MS)
     }
 
     /// Goes on with the commands whose first one has ended.

@@ -10,14 +10,19 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use crate::contract::Offset;
 use crate::log::Checkpoint;
 use crate::ports::{Commit, SpaceState, StoreError};
 
+use super::former::Former;
+use super::key_space;
+use super::outcomes::SegmentNumber;
 use super::reign::End;
+use super::sealing::Sealing;
 use super::setback::Setback;
-use super::space::{Cut, StateSpace, slot_of};
+use super::space::{Cut, Flaw, StateSpace, slot_of};
 use super::writer::Writer;
 
 /// The longest wait before a commit is tried again.
@@ -31,15 +36,19 @@ pub(super) struct Saving {
     /// What the space was last known to hold.
     pub(super) state: SpaceState,
     /// The commit that is under way, if one is.
-    pub(super) task: JoinSet<Result<Commit, StoreError>>,
+    pub(super) task: JoinSet<Committed>,
+    pub(super) sealing: Sealing,
+    pub(super) former: Former,
+    /// The last segment that the space lists.
+    pub(super) listed: Option<SegmentNumber>,
     /// What is under way, or is to be tried again.
-    cut: Option<Arc<Cut>>,
+    pub(super) cut: Option<Arc<Cut>>,
     begun: Instant,
-    retry: Option<Retry>,
+    pub(super) retry: Option<Retry>,
 }
 
 /// When a commit that failed is tried again, and why it failed.
-struct Retry {
+pub(super) struct Retry {
     at: Instant,
     delay: Duration,
     reason: String,
@@ -51,6 +60,9 @@ impl Saving {
             space,
             state: SpaceState::Empty,
             task: JoinSet::new(),
+            sealing: Sealing::default(),
+            former: Former::default(),
+            listed: None,
             cut: None,
             begun: Instant::now(),
             retry: None,
@@ -88,15 +100,19 @@ impl Writer {
     }
 
     /// Begins a commit, if there is anything to be stored. Says whether there is.
-    fn save(&mut self) -> bool {
+    pub(super) fn save(&mut self) -> bool {
         let Some(cut) = self.saving.cut.take().or_else(|| self.cut().map(Arc::new)) else {
             return false;
         };
-        self.saving.cut = Some(cut.clone());
         self.saving.begun = Instant::now();
+        self.begin_commit(cut);
+        true
+    }
+
+    pub(super) fn begin_commit(&mut self, cut: Arc<Cut>) {
+        self.saving.cut = Some(cut.clone());
         let (space, expected) = (self.saving.space.clone(), self.saving.state.clone());
         self.saving.task.spawn(async move { space.commit(&expected, &cut).await });
-        true
     }
 
     /// Takes the next batch, as it is now.
@@ -112,30 +128,53 @@ impl Writer {
         let until = Checkpoint { commit, ..batch.until.unwrap_or(now) };
         let last = self.saving.state.checkpoint();
         let is_waypoint = last.is_none_or(|last| slot_of(last.time) != slot_of(until.time));
-        let (keys, now) = (batch.keys, self.shared.ids.now());
-        Some(Cut { until, states, keys, is_waypoint, now })
+        let keys = batch.keys;
+        let is_listed = keys.last().map(|key| key.segment) <= self.saving.listed;
+        let list = (!is_listed).then(|| key_space::list(&self.outcomes.listed(None)));
+        let changes = list.into_iter().collect();
+        Some(Cut { until, states, keys, changes, seals: None, is_waypoint })
     }
 
     /// Takes the end of a commit.
     pub(super) fn saved(&mut self, ended: Ended) -> Result<(), Setback> {
         let Some(cut) = self.saving.cut.take() else { return Ok(()) };
         match ended {
-            Ok(Ok(Commit::Committed)) => {
+            Ok(Ok((Commit::Committed, flaws))) => {
                 self.saving.state = SpaceState::At(cut.until);
                 self.saving.retry = None;
                 self.aggregates.confirm(cut.until.next);
+                self.saving.listed = cut.keys.last().map(|key| key.segment).max(self.saving.listed);
+                if let Some(number) = cut.seals {
+                    self.sealed(number);
+                }
                 cut.states.iter().for_each(|(target, _)| self.aggregates.note_stored(target));
+                flaws.into_iter().for_each(|flaw| self.hold_back_flawed(flaw));
             }
-            Ok(Ok(Commit::Stale(state))) if !self.shared.checks.own_checkpoint => {
+            Ok(Ok((Commit::Stale(state), _))) if !self.shared.checks.own_checkpoint => {
                 self.saving.state = state;
                 self.saving.cut = Some(cut);
             }
-            Ok(Ok(Commit::Stale(_))) => return Err(Setback::moved()),
+            Ok(Ok((Commit::Stale(_), _))) => return Err(Setback::moved()),
             Ok(Err(StoreError::Torn { detail, .. })) => return Err(Setback::Lost(detail)),
             Ok(Err(error)) => self.save_later(cut, error.to_string()),
             Err(error) => self.save_later(cut, error.to_string()),
         }
         Ok(())
+    }
+
+    /// Holds an aggregate back whose state cannot be stored: once it was forgotten, it could not be
+    /// read again, and the checkpoint must not wait for it. What is in flight is settled first.
+    fn hold_back_flawed(&mut self, Flaw { target, why }: Flaw) {
+        let must_be_stored = match self.aggregates.is_busy(&target) {
+            true => self.aggregates.note_unsaved(&target),
+            false => {
+                tracing::error!(aggregate = target.as_str(), why, "an aggregate is held back");
+                self.aggregates.hold_back(&target, why)
+            }
+        };
+        if must_be_stored {
+            self.unsaved.add(target);
+        }
     }
 
     fn save_later(&mut self, cut: Arc<Cut>, reason: String) {
@@ -149,9 +188,12 @@ impl Writer {
         self.saving.retry = Some(Retry { at: Instant::now() + delay, delay, reason });
     }
 
-    /// The same for a writer that reigns: when its states are lost, its term ends.
+    /// The same for a writer that reigns: when its states are lost, its term ends. Pages of keys
+    /// take turns with states, or a busy writer would never seal any.
     pub(super) fn saved_in_reign(&mut self, ended: Ended) -> Result<(), End> {
-        self.saved(ended).map_err(|setback| self.end_by(setback))
+        self.saved(ended).map_err(|setback| self.end_by(setback))?;
+        self.seal();
+        Ok(())
     }
 
     /// Ends the term because what is in memory cannot be relied on.
@@ -187,11 +229,18 @@ impl Writer {
     pub(super) fn forget(&mut self) {
         self.is_open = false;
         self.aggregates.begin(Offset(0), false);
-        self.outcomes.clear();
+        self.outcomes.begin(new_segment(self.shared.ids.next()));
         self.unsaved.clear();
         self.saving.begin(SpaceState::Empty);
     }
 }
 
+/// A number that no segment has had: what was stored of earlier ones may be left.
+fn new_segment(id: Uuid) -> SegmentNumber {
+    let (_, random) = id.as_u64_pair();
+    SegmentNumber(random >> 3)
+}
+
 /// How a commit under way ended.
-pub(super) type Ended = Result<Result<Commit, StoreError>, JoinError>;
+pub(super) type Ended = Result<Committed, JoinError>;
+type Committed = Result<(Commit, Vec<Flaw>), StoreError>;

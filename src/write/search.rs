@@ -7,17 +7,20 @@ use bytes::Bytes;
 use crate::contract::{Offset, Partition, Position, Target};
 use crate::events::{CommandId, Commit, StoredEvent};
 use crate::log::{Mark, Tracker};
-use crate::ports::{EventLog, LogError, LogReader, LogRecord};
+use crate::ports::{EventLog, LogError, LogReader, LogRecord, SpaceState, StoreError};
 
 use super::done::Done;
-use super::failure::{CommandError, Failure};
+use super::failure::{CommandError, DecidedOn, Failure};
+use super::outcomes::{IdHash, Trace};
 use super::recovery::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX};
+use super::space::StateSpace;
 use super::ticket::{Answer, Ticket};
 
 /// Where a record may be.
 pub(super) enum Search {
-    /// At one of these offsets, each of which counts.
-    At(Vec<Offset>),
+    /// At one of these places, each of which counts; some are in pages of the state space, which
+    /// held this state when the search began.
+    At { hash: IdHash, trace: Trace, space: Box<StateSpace>, floor: SpaceState },
     /// From where the fold stood, before this offset.
     From(Box<Tracker>, Offset),
 }
@@ -30,6 +33,30 @@ pub(super) struct Wanted {
     pub(super) command_id: CommandId,
 }
 
+/// The end of a search.
+pub(super) struct Searched {
+    pub(super) found: Option<Found>,
+    /// What was found of the state space, if its pages were read.
+    pub(super) seen: Option<Seen>,
+}
+
+/// A state space whose pages were read.
+pub(super) struct Seen {
+    /// What it held when the search began.
+    pub(super) floor: SpaceState,
+    /// What it held when they were read.
+    pub(super) state: SpaceState,
+    /// Whether all were there.
+    pub(super) is_whole: bool,
+}
+
+/// What kept a search from its end.
+#[derive(Debug)]
+pub(super) enum SearchError {
+    Log(LogError),
+    Store(StoreError),
+}
+
 /// The record of a command.
 pub(super) struct Found {
     offset: Offset,
@@ -38,17 +65,28 @@ pub(super) struct Found {
 
 impl Wanted {
     /// The record, if there is one.
-    pub(super) async fn find(self, search: Search) -> Result<Option<Found>, LogError> {
+    pub(super) async fn find(self, search: Search) -> Result<Searched, SearchError> {
         match search {
-            Search::At(places) => self.find_at(&places).await,
-            Search::From(tracker, end) => self.find_from(*tracker, end).await,
+            Search::At { hash, trace, space, floor } => {
+                let Trace { mut places, pages } = trace;
+                let mut seen = None;
+                if !pages.is_empty() {
+                    let (state, more) = space.read_pages(&pages, hash).await?;
+                    seen = Some(Seen { floor, state, is_whole: more.is_some() });
+                    places.extend(more.unwrap_or_default());
+                }
+                Ok(Searched { found: self.find_at(&places).await?, seen })
+            }
+            Search::From(tracker, end) => {
+                Ok(Searched { found: self.find_from(*tracker, end).await?, seen: None })
+            }
         }
     }
 
     async fn find_at(&self, places: &[Offset]) -> Result<Option<Found>, LogError> {
         for &place in places {
             let mut reader = self.log.reader(self.partition, place).await?;
-            let record = first(reader.as_mut()).await?;
+            let record = first_record(reader.as_mut()).await?;
             if record.offset == place && self.is_of(&record)? {
                 return Ok(Some(Found { offset: place, value: record.value }));
             }
@@ -105,13 +143,15 @@ impl Found {
             return Err(Failure::KeyReused.into());
         }
         let version = commit.last_version();
+        let position = Position { partition, offset: self.offset };
         if let Some(refusal) = commit.refused {
-            return Err(CommandError::RefusedBefore { refusal });
+            let on = DecidedOn { version, position };
+            return Err(CommandError::RefusedBefore { refusal, on });
         }
         Ok(Done {
             target: ticket.target.clone(),
             version,
-            position: Position { partition, offset: self.offset },
+            position,
             command_id: ticket.command_id.clone(),
             time: commit.time,
             events: commit.events.into_iter().map(StoredEvent::into_owned).collect(),
@@ -120,7 +160,20 @@ impl Found {
     }
 }
 
-async fn first(reader: &mut dyn LogReader) -> Result<LogRecord, LogError> {
+impl From<LogError> for SearchError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<StoreError> for SearchError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The record at which a reader begins, or the next one.
+pub(super) async fn first_record(reader: &mut dyn LogReader) -> Result<LogRecord, LogError> {
     loop {
         let chunk = reader.next(1, CHUNK_BYTES_MAX).await?;
         match chunk.records.into_iter().next() {

@@ -17,27 +17,34 @@ use crate::log::Checkpoint;
 use crate::ports::{Change, Commit, Dropped, KEY_INDEX, Space, SpaceState, StoreError, ViewStore};
 
 use super::aggregates::Stand;
+use super::key_space;
 use super::kind::Kinds;
-use super::outcomes::{HOURS_KEPT, hour_of};
-use super::stored::{Format, pack, unpack};
+use super::outcomes::SegmentNumber;
+use super::stored::Format;
 use super::unsaved::NewKey;
 
+/// Pages of keys in one commit: the store does nothing else meanwhile.
+const PAGES_MAX: usize = 128;
 /// Values read at once.
 pub(super) const READ_MAX: usize = 1_000;
 
 /// The name of every state space.
-const NAME: &str = "state";
+pub(super) const NAME: &str = "state";
 /// Between two checkpoints that are kept for whoever looks for a moment.
 const WAYPOINT_MS: i64 = 600_000;
 /// How many of them are kept: longer than an outcome.
 const WAYPOINTS_KEPT: i64 = 26 * 6;
 
+/// The form of what is stored; a binary that reads another one has a space of its own.
+const FORM: &str = "keys in segments";
+
 /// Where the states of one partition are. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct StateSpace {
-    store: Arc<dyn ViewStore>,
+    pub(super) store: Arc<dyn ViewStore>,
     gate: Gate,
-    space: Space,
+    pub(super) space: Space,
+    generation: Uuid,
     pub(super) format: Format,
 }
 
@@ -45,11 +52,20 @@ pub(super) struct StateSpace {
 pub(super) struct Cut {
     pub(super) until: Checkpoint,
     pub(super) states: Vec<(Target, Stand)>,
+    /// New places, of two segments at most.
     pub(super) keys: Vec<NewKey>,
+    /// What else is stored with them.
+    pub(super) changes: Vec<Change>,
+    /// The segment that is sealed when it has happened.
+    pub(super) seals: Option<SegmentNumber>,
     /// Whether the checkpoint is kept for whoever looks for its moment.
     pub(super) is_waypoint: bool,
-    /// What has expired by now is not stored.
-    pub(super) now: Time,
+}
+
+/// An aggregate whose state cannot be stored.
+pub(super) struct Flaw {
+    pub(super) target: Target,
+    pub(super) why: String,
 }
 
 impl StateSpace {
@@ -59,14 +75,25 @@ impl StateSpace {
         kinds: Kinds,
         partition: Partition,
     ) -> Self {
-        let space = Space::new(NAME, generation_of(&kinds), partition);
-        Self { store, gate, space, format: Format::new(kinds) }
+        let generation = generation_of(&kinds);
+        let space = Space::new(NAME, generation, partition);
+        Self { store, gate, space, generation, format: Format::new(kinds) }
+    }
+
+    /// What tells states of one schema from those of another.
+    pub(super) const fn generation(&self) -> Uuid {
+        self.generation
     }
 
     /// The most aggregates that fit one commit: each may need two changes, and beside them are
-    /// the keys of two hours and a waypoint.
+    /// the keys of two segments, the list of segments and a waypoint.
     pub(super) fn states_max(&self) -> usize {
-        self.store.changes_max().saturating_sub(3) / 2
+        self.store.changes_max().saturating_sub(4) / 2
+    }
+
+    /// The most pages of keys that fit one commit, beside what seals a segment.
+    pub(super) fn pages_max(&self) -> usize {
+        self.store.changes_max().saturating_sub(4).clamp(1, PAGES_MAX)
     }
 
     /// The state of the space and what it has of these aggregates, at one instant.
@@ -74,45 +101,58 @@ impl StateSpace {
         &self,
         targets: &[Target],
     ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
-        self.check_gate()?;
         let keys: Vec<String> = targets.iter().map(key_of).collect();
-        self.store.read(&self.space, &keys).await
+        self.read_values(&keys).await
     }
 
-    /// Commits a cut. Says whether the space has it now, or what state it is in instead.
+    /// The state of the space and the values of these keys, at one instant.
+    pub(super) async fn read_values(
+        &self,
+        keys: &[String],
+    ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
+        self.check_gate()?;
+        self.store.read(&self.space, keys).await
+    }
+
+    /// The state of the space and the fields of a map, at one instant.
+    pub(super) async fn read_map(
+        &self,
+        map: &str,
+    ) -> Result<(SpaceState, BTreeMap<String, Bytes>), StoreError> {
+        self.check_gate()?;
+        self.store.read_map(&self.space, map).await
+    }
+
+    /// Commits a cut. Says whether the space has it now, or what state it is in instead; and whose
+    /// states have no JSON.
     pub(super) async fn commit(
         &self,
         expected: &SpaceState,
         cut: &Cut,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<(Commit, Vec<Flaw>), StoreError> {
         self.check_gate()?;
         let new = SpaceState::At(cut.until);
-        let changes = self.changes(cut).map_err(StoreError::Unavailable)?;
-        match self.store.commit(&self.space, expected, &new, &changes).await? {
+        let (changes, flaws) = self.changes(cut);
+        let commit = match self.store.commit(&self.space, expected, &new, &changes).await? {
             // An earlier attempt, of which nobody knew whether it happened.
-            Commit::Stale(state) if state == new => Ok(Commit::Committed),
-            commit => Ok(commit),
-        }
+            Commit::Stale(state) if state == new => Commit::Committed,
+            commit => commit,
+        };
+        Ok((commit, flaws))
     }
 
     /// Removes everything.
     pub(super) async fn drop_whole(&self) -> Result<(), StoreError> {
-        self.check_gate()?;
-        let keys_max = self.store.changes_max();
-        while self.store.drop_space(&self.space, keys_max).await? != Dropped::All {}
-        Ok(())
+        self.drop_generation(self.generation).await
     }
 
-    /// Where the outcomes of one hour are; the space's state at that instant.
-    pub(super) async fn read_hour(
-        &self,
-        hour: i64,
-    ) -> Result<(SpaceState, Vec<NewKey>), StoreError> {
-        let (state, fields) = self.store.read_map(&self.space, &map_of(hour)).await?;
-        let mut keys: Vec<NewKey> =
-            fields.values().flat_map(|packed| unpack(packed, hour)).collect();
-        keys.sort_by_key(|key| key.offset);
-        Ok((state, keys))
+    /// Removes everything of another schema in this partition, the checkpoint first.
+    pub(super) async fn drop_generation(&self, generation: Uuid) -> Result<(), StoreError> {
+        self.check_gate()?;
+        let space = Space::new(NAME, generation, self.space.partition);
+        let keys_max = self.store.changes_max();
+        while self.store.drop_space(&space, keys_max).await? != Dropped::All {}
+        Ok(())
     }
 
     /// Earlier checkpoints, the oldest first; the space's state at that instant.
@@ -122,12 +162,13 @@ impl StateSpace {
     ) -> Result<(SpaceState, Vec<Checkpoint>), StoreError> {
         let last = slot_of(latest);
         let keys: Vec<String> = (last - WAYPOINTS_KEPT..=last).map(waypoint_key).collect();
-        let (state, values) = self.store.read(&self.space, &keys).await?;
+        let (state, values) = self.read_values(&keys).await?;
         let read = |value: Bytes| serde_json::from_slice(&value).ok();
         Ok((state, values.into_iter().flatten().filter_map(read).collect()))
     }
 
-    fn changes(&self, cut: &Cut) -> Result<Vec<Change>, String> {
+    fn changes(&self, cut: &Cut) -> (Vec<Change>, Vec<Flaw>) {
+        let mut flaws = Vec::new();
         let mut changes = Vec::with_capacity(2 * cut.states.len() + 2);
         for (target, stand) in &cut.states {
             let key = key_of(target);
@@ -135,25 +176,20 @@ impl StateSpace {
                 let (index, member) = (KEY_INDEX.to_owned(), Bytes::from(key.clone()));
                 changes.push(Change::IndexPut { index, member });
             }
-            let value = self.format.encode(target, stand)?.into();
-            changes.push(Change::Put { key, value, expires_in: None });
+            let (value, flaw) = self.format.encode(target, stand);
+            flaws.extend(flaw.map(|why| Flaw { target: target.clone(), why }));
+            changes.push(Change::Put { key, value: value.into(), expires_in: None });
         }
-        for (hour, keys) in by_hour(&cut.keys) {
-            if is_expired(hour, cut.now) {
-                continue;
-            }
-            let (field, value) = (keys[0].offset.to_string(), pack(&keys));
-            let expires_in = Some(Duration::from_hours(HOURS_KEPT.unsigned_abs()));
-            changes.push(Change::PutField { map: map_of(hour), field, value, expires_in });
-        }
+        changes.extend(key_space::add(&cut.keys));
+        changes.extend(cut.changes.iter().cloned());
         if cut.is_waypoint {
             let key = waypoint_key(slot_of(cut.until.time));
-            let value = serde_json::to_vec(&cut.until).map_err(|error| error.to_string())?.into();
+            let value = SpaceState::At(cut.until).to_text().into();
             let expires_in =
                 Some(Duration::from_millis((WAYPOINTS_KEPT * WAYPOINT_MS).unsigned_abs()));
             changes.push(Change::Put { key, value, expires_in });
         }
-        Ok(changes)
+        (changes, flaws)
     }
 
     /// A store whose settings are wrong is not believed.
@@ -180,22 +216,9 @@ pub(super) const fn slot_of(time: Time) -> i64 {
     time.millis().div_euclid(WAYPOINT_MS)
 }
 
-fn map_of(hour: i64) -> String {
-    format!("keys:{hour}")
-}
-
-/// A hash over the names and the schemas of all aggregates.
+/// A hash over the names and the schemas of all aggregates, and the form of what is stored.
 fn generation_of(kinds: &Kinds) -> Uuid {
     let lines = kinds.iter().map(|kind| format!("{} {}\n", kind.name(), kind.state_schema()));
-    Uuid::from_bytes(first_16_bytes_of_sha256(lines.collect::<String>().as_bytes()))
-}
-
-fn by_hour(keys: &[NewKey]) -> BTreeMap<i64, Vec<NewKey>> {
-    let mut hours: BTreeMap<i64, Vec<NewKey>> = BTreeMap::new();
-    keys.iter().for_each(|key| hours.entry(key.hour).or_default().push(*key));
-    hours
-}
-
-fn is_expired(hour: i64, now: Time) -> bool {
-    hour_of(now) - hour > HOURS_KEPT
+    let text = lines.collect::<String>() + FORM;
+    Uuid::from_bytes(first_16_bytes_of_sha256(text.as_bytes()))
 }

@@ -65,6 +65,8 @@ pub struct WriterStatus {
     pub unreadable: usize,
     /// Outcomes of commands whose id may come again, that it can find.
     pub outcomes: usize,
+    /// Of these, the ones that are held as they are, and not by a filter.
+    pub exact_outcomes: usize,
     /// Commands whose aggregate was in memory, since the process started.
     pub hits: u64,
     /// Aggregates that had to be read from the state space, since the process started.

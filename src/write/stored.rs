@@ -1,8 +1,7 @@
-//! How states and keys are written into the state space.
+//! How states are written into the state space.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -11,9 +10,7 @@ use crate::contract::{Offset, Target, Time, Version};
 use crate::events::first_16_bytes_of_sha256;
 
 use super::aggregates::{Snapshot, Stand};
-use super::kind::Kinds;
-use super::outcomes::IdHash;
-use super::unsaved::NewKey;
+use super::kind::{Kinds, State};
 
 /// Writes and reads the values of aggregates. Cheap to clone.
 #[derive(Clone)]
@@ -71,13 +68,17 @@ impl Format {
         Ok(Stand { settled, unreadable, stored: true })
     }
 
-    pub(super) fn encode(&self, target: &Target, stand: &Stand) -> Result<Vec<u8>, String> {
+    /// The value, and why the state is not in it, if that has no JSON: then the value says so, too.
+    pub(super) fn encode(&self, target: &Target, stand: &Stand) -> (Vec<u8>, Option<String>) {
         let Stand { settled, unreadable, .. } = stand;
-        let kind = self.kinds.get(target.aggregate_type()).ok_or("its type is not known")?;
-        let state = settled.state.as_ref().map(|state| kind.encode_state(state)).transpose();
-        let state = state.map_err(|error| format!("the state of {target}: {error}"))?;
+        let (state, flaw) = match settled.state.as_ref().map(|it| self.encode_state(target, it)) {
+            Some(Ok(state)) => (Some(state), None),
+            Some(Err(why)) => (None, Some(format!("its state cannot be stored: {why}"))),
+            None => (None, None),
+        };
+        let why = unreadable.as_deref().or(flaw.as_deref());
         let reader = || self.reader.to_string();
-        let mark = unreadable.as_ref().map(|why| Mark { why: why.to_string(), reader: reader() });
+        let mark = why.map(|why| Mark { why: why.to_owned(), reader: reader() });
         let stored = Stored {
             version: settled.version,
             offset: settled.offset,
@@ -85,35 +86,11 @@ impl Format {
             state: state.as_deref(),
             unreadable: mark,
         };
-        serde_json::to_vec(&stored).map_err(|error| error.to_string())
+        (serde_json::to_vec(&stored).expect("a value has string keys only"), flaw)
     }
-}
 
-/// Sixteen bytes each: the hash and the offset.
-pub(super) fn pack(keys: &[NewKey]) -> Bytes {
-    let pairs = keys.iter().map(|key| [key.hash.0.to_be_bytes(), key.offset.0.to_be_bytes()]);
-    pairs.flatten().flatten().collect::<Vec<u8>>().into()
-}
-
-pub(super) fn unpack(packed: &[u8], hour: i64) -> impl Iterator<Item = NewKey> {
-    let number = |bytes: &[u8]| u64::from_be_bytes(*bytes.first_chunk().expect("eight bytes"));
-    let (pairs, _) = packed.as_chunks::<16>();
-    pairs.iter().map(move |pair| {
-        let (hash, offset) = pair.split_at(8);
-        NewKey { hash: IdHash(number(hash)), offset: Offset(number(offset)), hour }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_packed_into_sixteen_bytes_each() {
-        let key = |n: u64| NewKey { hash: IdHash(n << 40), offset: Offset(n), hour: 7 };
-        let keys: Vec<NewKey> = (0..5).map(key).collect();
-        let packed = pack(&keys);
-        assert_eq!(packed.len(), 80);
-        assert!(unpack(&packed, 7).eq(keys));
+    fn encode_state(&self, target: &Target, state: &State) -> Result<Box<RawValue>, String> {
+        let kind = self.kinds.get(target.aggregate_type()).ok_or("its type is not known")?;
+        kind.encode_state(state)
     }
 }

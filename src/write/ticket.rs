@@ -39,8 +39,8 @@ pub(super) struct Ticket {
 /// Who may end a command: its sender while it is queued, the writer from then on. Whoever takes
 /// it first has it, so "nothing was done" is never said of a command that was taken.
 ///
-/// A command whose id is under way, or is looked for in the log, the writer puts off: its sender
-/// may end it as long as the writer does not take it again.
+/// A command that has to wait for something, the writer puts off: its sender may end it as long as
+/// the writer does not take it again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Custody(Arc<AtomicU8>);
 
@@ -49,15 +49,27 @@ pub(super) struct Custody(Arc<AtomicU8>);
 pub(super) enum GivenUp {
     /// In the queue: nothing was done.
     Queued,
-    /// Put off: nothing was done for it, but the first one with its id may be.
-    PutOff,
+    /// Put off: nothing was done for it.
+    PutOff(Wait),
     /// In the writer's hands.
     Taken,
 }
 
+/// What a command that was put off waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wait {
+    /// The first one with its id, which may be done.
+    First = 2,
+    /// The record of its first outcome, which is looked for.
+    Search = 3,
+    /// The state of its aggregate.
+    State = 4,
+    /// The decisions of its aggregate before it.
+    Turn = 5,
+}
+
 const QUEUED: u8 = 0;
 const TAKEN: u8 = 1;
-const PUT_OFF: u8 = 2;
 
 impl Custody {
     /// Takes the command, as its writer; false if its sender gave it up.
@@ -71,17 +83,24 @@ impl Custody {
     }
 
     /// Puts the command off, as its writer who has it.
-    pub(super) fn put_off(&self) {
-        self.0.store(PUT_OFF, Ordering::Release);
+    pub(super) fn put_off(&self, wait: Wait) {
+        self.0.store(wait as u8, Ordering::Release);
     }
 
     /// Gives the command up, as its sender.
     pub(super) fn give_up(&self) -> GivenUp {
         match self.0.swap(TAKEN, Ordering::AcqRel) {
             QUEUED => GivenUp::Queued,
-            PUT_OFF => GivenUp::PutOff,
-            _ => GivenUp::Taken,
+            TAKEN => GivenUp::Taken,
+            wait => GivenUp::PutOff(Wait::of(wait)),
         }
+    }
+}
+
+impl Wait {
+    fn of(number: u8) -> Self {
+        let all = [Self::First, Self::Search, Self::State, Self::Turn];
+        all.into_iter().find(|wait| *wait as u8 == number).expect("one of them was put there")
     }
 }
 

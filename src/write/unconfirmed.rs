@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use crate::contract::Offset;
 use crate::ports::SendNumber;
 
+use super::failure::{CommandError, Failure};
 use super::ticket::{Answer, Ticket};
 
 /// An answer to be proved.
@@ -18,6 +19,8 @@ struct Waiting {
     answer: Answer,
     /// The next send when it was decided: all before it must have counted.
     decided_before: SendNumber,
+    /// Whether it was decided on what is in flight: where that is, nobody knew then.
+    is_ahead: bool,
     /// Its number among all.
     number: u64,
 }
@@ -38,10 +41,16 @@ struct Horizon {
 }
 
 impl Unconfirmed {
-    pub(super) fn push(&mut self, ticket: Ticket, answer: Answer, decided_before: SendNumber) {
+    pub(super) fn push(
+        &mut self,
+        ticket: Ticket,
+        answer: Answer,
+        decided_before: SendNumber,
+        is_ahead: bool,
+    ) {
         let number = self.next_number;
         self.next_number += 1;
-        self.waiting.push_back(Waiting { ticket, answer, decided_before, number });
+        self.waiting.push_back(Waiting { ticket, answer, decided_before, is_ahead, number });
     }
 
     /// The tickets of all, in order.
@@ -74,14 +83,17 @@ impl Unconfirmed {
     }
 
     /// Gives the answers that are proved: all sends before `settled` have counted, and the log
-    /// is folded up to `seen_to`.
-    pub(super) fn confirm(&mut self, settled: SendNumber, seen_to: Offset) {
+    /// is folded up to `seen_to`; its last record is at `folded`.
+    pub(super) fn confirm(&mut self, settled: SendNumber, seen_to: Offset, folded: Offset) {
         let horizon = self.horizon.filter(|horizon| seen_to >= horizon.end);
-        while let Some(oldest) = self.waiting.pop_front_if(|oldest| {
+        while let Some(mut oldest) = self.waiting.pop_front_if(|oldest| {
             let later_record_counted = settled > oldest.decided_before;
             let nothing_unknown = horizon.is_some_and(|h| oldest.number < h.covers_before);
             settled >= oldest.decided_before && (later_record_counted || nothing_unknown)
         }) {
+            if oldest.is_ahead {
+                place(&mut oldest.answer, folded);
+            }
             oldest.ticket.answer(oldest.answer);
         }
     }
@@ -90,5 +102,17 @@ impl Unconfirmed {
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (SendNumber, Ticket)> + '_ {
         self.horizon = None;
         self.waiting.drain(..).map(|waiting| (waiting.decided_before, waiting.ticket))
+    }
+}
+
+/// Says where the state is that an answer was decided on.
+fn place(answer: &mut Answer, offset: Offset) {
+    match answer {
+        Ok(done) => done.position.offset = offset,
+        Err(
+            CommandError::Refused { on, .. }
+            | CommandError::Failed(Failure::VersionDiffers { current: on, .. }),
+        ) => on.position.offset = offset,
+        Err(_) => {}
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Failure;
 use super::outcomes::IdHash;
-use super::ticket::Ticket;
+use super::ticket::{Ticket, Wait};
 
 /// All ids under way.
 #[derive(Default)]
@@ -24,6 +24,13 @@ pub(super) struct UnderWay {
 pub(super) struct First {
     hash: IdHash,
     ended: Arc<Mutex<Vec<IdHash>>>,
+}
+
+impl First {
+    /// The id's.
+    pub(super) const fn hash(&self) -> IdHash {
+        self.hash
+    }
 }
 
 impl Drop for First {
@@ -61,7 +68,7 @@ impl UnderWay {
                 None
             }
             Entry::Occupied(mut first) => {
-                ticket.custody.put_off();
+                ticket.custody.put_off(Wait::First);
                 first.get_mut().push(ticket);
                 self.waiting += 1;
                 None

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::contract::{Offset, Target};
 use crate::log::Checkpoint;
 
-use super::outcomes::IdHash;
+use super::outcomes::{IdHash, SegmentNumber};
 
 /// Keys of one commit.
 const KEYS_MAX: usize = 10_000;
@@ -36,15 +36,14 @@ pub(super) struct Batch {
 pub(super) struct NewKey {
     pub(super) hash: IdHash,
     pub(super) offset: Offset,
-    /// By the log's clock.
-    pub(super) hour: i64,
+    pub(super) segment: SegmentNumber,
 }
 
 impl Batch {
-    /// Each hour is a map of its own: no commit has many.
-    fn spans_hours(&self) -> bool {
+    /// Each segment is a map of its own: no commit has many.
+    fn spans_segments(&self) -> bool {
         let ends = self.keys.first().zip(self.keys.last());
-        ends.is_some_and(|(first, last)| first.hour != last.hour)
+        ends.is_some_and(|(first, last)| first.segment != last.segment)
     }
 }
 
@@ -73,7 +72,7 @@ impl Unsaved {
     pub(super) fn record_taken(&mut self, checkpoint: impl FnOnce() -> Option<Checkpoint>) {
         let is_full =
             self.open.targets.len() >= self.states_max || self.open.keys.len() >= KEYS_MAX;
-        if (is_full || self.open.spans_hours())
+        if (is_full || self.open.spans_segments())
             && let Some(until) = checkpoint()
         {
             self.open.until = Some(until);

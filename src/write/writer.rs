@@ -152,6 +152,7 @@ impl Writer {
         let tracker = Tracker::default().checking(checks);
         let (store, gate) = (shared.store.clone(), shared.store_gate.clone());
         let kept_max = shared.config.kept_keys_max.div_ceil(share);
+        let exact_max = shared.config.exact_keys_max.div_ceil(share);
         let space = StateSpace::new(store, gate, shared.kinds.clone(), partition);
         Self {
             origin: LogOrigin::new(shared.log.clone(), partition, checks),
@@ -171,7 +172,7 @@ impl Writer {
             aggregates: Aggregates::new(cached_max, checks.eviction),
             in_flight: InFlight::default(),
             unconfirmed: Unconfirmed::default(),
-            outcomes: Outcomes::new(kept_max),
+            outcomes: Outcomes::new(kept_max, exact_max),
             under_way: UnderWay::default(),
             waypoints: Waypoints::default(),
             again: VecDeque::new(),
@@ -377,6 +378,7 @@ impl Writer {
             status.unreadable = self.aggregates.unreadable();
             status.in_flight = self.in_flight.len();
             status.outcomes = self.outcomes.len();
+            status.exact_outcomes = self.outcomes.exact_len();
             status.hits = self.numbers.hits;
             status.misses = self.numbers.misses;
             let stored = self.saving.state.checkpoint().map_or(Offset(0), |it| it.next);

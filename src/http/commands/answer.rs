@@ -86,9 +86,8 @@ impl Undone {
     pub(super) fn new(error: CommandError, has_key: bool) -> Self {
         let is_before = matches!(error, CommandError::RefusedBefore { .. });
         let problem = match error {
-            CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal } => {
-                Problem::Refused(refusal)
-            }
+            CommandError::Refused { refusal, on, .. }
+            | CommandError::RefusedBefore { refusal, on } => Problem::Refused { refusal, on },
             CommandError::Failed(Failure::OutcomeUnknown) if has_key => Problem::OutcomeUnknown,
             CommandError::Failed(failure) => Problem::Command(failure),
         };

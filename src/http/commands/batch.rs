@@ -19,6 +19,7 @@ use futures_util::{FutureExt, Stream, stream};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::contract::{Position, Version};
 use crate::events::{CommandId, Envelope, Metadata};
 use crate::write::{Done, Expected, FullPartitions, SendOptions, Sent};
 
@@ -64,6 +65,10 @@ struct ProblemLine<'a> {
     replayed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
     #[serde(flatten)]
@@ -216,7 +221,11 @@ impl Taken {
         };
         let document = Document::of(&undone.problem, id, uri);
         let (replayed, retry_after) = (undone.replayed, document.retry_after());
-        write_line(&ProblemLine { line, replayed, command_id, retry_after, document }, to);
+        let (version, position) =
+            undone.problem.decided_on().map(|on| (on.version, on.position)).unzip();
+        let line =
+            ProblemLine { line, replayed, command_id, version, position, retry_after, document };
+        write_line(&line, to);
     }
 }
 

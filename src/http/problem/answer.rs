@@ -114,7 +114,7 @@ impl Problem {
             },
             Self::NotReady(_) => unavailable("not_ready", SOON_SECS),
             Self::UnknownReplay(_) => answer(404, NotFound, "unknown_replay"),
-            Self::Refused(refusal) => Answer {
+            Self::Refused { refusal, .. } => Answer {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 category: Refused,
                 code: refusal.code.clone(),
@@ -148,6 +148,7 @@ fn of_command(failure: &Failure) -> Answer {
         Failure::VersionDiffers { .. } => answer(412, Invalid, "version_differs"),
         Failure::KeyReused => answer(422, Invalid, "key_reused"),
         Failure::InFlight => answer(409, Conflict, "in_flight"),
+        Failure::SearchTimeout => unavailable("search_timeout", SOON_SECS),
         Failure::NoOutcome => answer(404, NotFound, "not_committed"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::contract::Version;
 
-use super::super::headers::version_tag;
+use super::super::headers::{RETELL_POSITION, value, version_tag};
 use super::super::health::Reason;
 use super::super::request_id::RequestId;
 use super::Problem;
@@ -78,8 +78,9 @@ pub(in super::super) fn document(mut response: Response, id: &RequestId, uri: &U
     if let Some(secs) = document.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
     }
-    if let Some(version) = document.current_version {
-        headers.insert(ETAG, version_tag(version));
+    if let Some(on) = problem.decided_on() {
+        headers.insert(ETAG, version_tag(on.version));
+        headers.insert(RETELL_POSITION, value(on.position.to_string()));
     }
     *response.body_mut() = Body::from(json);
     response

@@ -17,7 +17,7 @@ use crate::contract::{InvalidKey, InvalidPosition, Refusal, Target, Version};
 use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
 use crate::read::{InvalidParkedId, MendError, QueryError, ReplayError};
-use crate::write::Failure;
+use crate::write::{DecidedOn, Failure};
 
 use super::health::Reason;
 
@@ -98,8 +98,8 @@ pub(super) enum Problem {
     NotReady(Vec<Reason>),
     #[error("there is no replay {0}; GET /admin/replays lists the latest")]
     UnknownReplay(uuid::Uuid),
-    #[error("{}", .0.detail)]
-    Refused(Refusal),
+    #[error("{}", .refusal.detail)]
+    Refused { refusal: Refusal, on: DecidedOn },
     #[error("{}", in_public(.0))]
     Command(Failure),
     #[error("{}", query_in_public(.0))]
@@ -131,7 +131,16 @@ impl Problem {
     /// The version that an aggregate has instead of the expected one.
     const fn current_version(&self) -> Option<Version> {
         match self {
-            Self::Command(Failure::VersionDiffers { current, .. }) => Some(*current),
+            Self::Command(Failure::VersionDiffers { current, .. }) => Some(current.version),
+            _ => None,
+        }
+    }
+
+    /// What the aggregate was when this was decided, if that is known.
+    pub(super) const fn decided_on(&self) -> Option<DecidedOn> {
+        match self {
+            Self::Refused { on, .. }
+            | Self::Command(Failure::VersionDiffers { current: on, .. }) => Some(*on),
             _ => None,
         }
     }
@@ -181,6 +190,7 @@ fn in_public(failure: &Failure) -> String {
         | Failure::VersionDiffers { .. }
         | Failure::KeyReused
         | Failure::InFlight
+        | Failure::SearchTimeout
         | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
         | Failure::QueueFull { .. }

@@ -52,10 +52,14 @@ fn get_request(uri: &str) -> Request<Body> {
 #[tokio::test]
 async fn a_problem_is_a_document_that_names_the_request() {
     let refusal = Refusal::new("insufficient_funds", "the balance is 5");
-    let answered = answer_of(Problem::Refused(refusal)).await;
+    let position = Position { partition: Partition(5), offset: Offset(12) };
+    let on = DecidedOn { version: Version(3), position };
+    let answered = answer_of(Problem::Refused { refusal, on }).await;
     assert_eq!(answered.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(answered.headers["content-type"], "application/problem+json");
     assert_eq!(answered.headers["x-request-id"], "mine");
+    assert_eq!(answered.headers["etag"], "\"3\"");
+    assert_eq!(answered.headers["retell-position"], "5@12");
     assert_eq!(
         answered.body,
         json!({
@@ -135,6 +139,7 @@ async fn only_what_was_not_done_may_be_repeated() {
         (Problem::Command(Failure::CacheFull { max: 1 }), 503, "cache_full", true),
         (Problem::Command(Failure::StateUnavailable("x".into())), 503, "state_unavailable", true),
         (Problem::Command(Failure::KeysFull { max: 1 }), 503, "keys_full", true),
+        (Problem::Command(Failure::SearchTimeout), 503, "search_timeout", true),
         (no_owner(), 503, "no_owner", true),
         (Problem::Command(Failure::LogUnavailable("x".into())), 503, "log_unavailable", true),
         (history_unreadable(), 503, "history_unreadable", true),

@@ -152,9 +152,20 @@ async fn a_replay_that_runs_already_is_followed_and_its_result_is_the_exit_code(
 #[tokio::test]
 async fn status_is_for_people_or_as_the_service_says_it() {
     let app = TestApp::spawn_with(|config| config.node.id = "n1".to_owned()).await;
+    app.open_account("ann", "Ann").await.ok();
+    app.eventually("/admin/status", |answer| {
+        let json = answer.json();
+        let partitions = json["partitions"].as_array().expect("partitions");
+        partitions.iter().any(|it| it["aggregates"] == 1 && it["stored"] == 2 && it["behind"] == 0)
+    })
+    .await;
     let ended = client(app.address, &["status"], "").await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.starts_with("n1 at "), "{ended:?}");
+    let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let titles = ["partition", "aggregates", "hits", "misses", "stored", "behind", "keys"];
+    let mut lines = ended.stdout.lines().map(cells).skip_while(|line| *line != titles).skip(1);
+    assert!(lines.any(|line| line[1..] == ["1", "1", "0", "2", "0", "0"]), "{ended:?}");
     for name in ["owner", "account-totals", "following"] {
         assert!(ended.stdout.contains(name), "{name}: {ended:?}");
     }

@@ -91,6 +91,12 @@ async fn each_line_has_its_answer_in_order_and_a_bad_one_stops_no_other() {
     assert_eq!(results[2]["events"][0]["data"], json!({"amount": 5, "balance": 5}));
     assert_eq!(results[1]["code"], "bad_line");
     assert_eq!(results[3]["type"], "urn:retell:problem:refused");
+    for decided in [3, 6] {
+        assert_eq!(results[decided]["version"], 2);
+        let has = results[decided]["position"].as_str().expect("a position");
+        let position = results[2]["position"].as_str().expect("a position");
+        assert!(has >= position, "{has} has not what is at {position}");
+    }
     assert_eq!(results[6]["current_version"], 2);
     assert_eq!(results[7]["command_id"], "k-2");
     assert!(results[3]["command_id"].is_string() && results[3]["instance"].is_string());

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp, memory_log};
 use crate::support::outage::Outage;
+use crate::support::shelf::Shelf;
 
 #[tokio::test]
 async fn a_command_is_answered_with_what_happened_and_where() {
@@ -138,7 +139,14 @@ async fn a_command_whose_fate_is_open_is_a_504_without_an_invitation_to_repeat_i
 
 #[tokio::test]
 async fn a_command_that_finds_no_room_may_be_repeated() {
-    let app = TestApp::spawn_with(|config| config.write.cached_aggregates_max = 4).await;
+    let (log, shelf) = (Arc::new(memory_log()), Shelf::new());
+    let app = TestApp::start_over(log, Arc::new(shelf.clone()), |config| {
+        config.write.cached_aggregates_max = 4;
+    });
+    let app = app.await;
+    app.ready().await;
+    // While nothing can be stored, nothing may be forgotten.
+    shelf.set_down(true);
     let mut answers = Vec::new();
     for i in 0..40 {
         answers.push(app.open_account(&format!("a{i}"), "Ann").await);

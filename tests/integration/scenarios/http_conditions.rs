@@ -17,10 +17,17 @@ async fn a_command_is_done_only_on_the_version_that_is_expected() {
     app.ask(app.post(ANN, &deposit).header("If-Match", "*")).await.problem(412, "version_differs");
     let opened = app.ask(app.post(ANN, &open).header("If-None-Match", "*")).await.ok();
     assert_eq!(opened.header("etag"), "\"1\"");
+    let withdraw = json!({"type": "WithdrawMoney", "amount": 5});
+    let refused = app.ask(app.post(ANN, &withdraw).header("If-Match", "\"1\"")).await;
+    refused.problem(422, "insufficient_funds");
+    for name in ["etag", "retell-position"] {
+        assert_eq!(refused.header(name), opened.header(name));
+    }
     for (header, value) in [("If-Match", "\"4\""), ("If-Match", "\"0\""), ("If-None-Match", "*")] {
         let differs = app.ask(app.post(ANN, &deposit).header(header, value)).await;
         differs.problem(412, "version_differs");
         assert_eq!(differs.header("etag"), "\"1\"");
+        assert_eq!(differs.header("retell-position"), opened.header("retell-position"));
         assert_eq!(differs.json()["current_version"], 1);
     }
     app.ask(app.post(ANN, &deposit).header("If-Match", "\"1\"")).await.ok();

@@ -75,6 +75,7 @@ async fn a_repeated_refusal_is_the_same_answer_again() {
     let first = ask(&app, &withdraw(), "w-1").await;
     first.problem(422, "insufficient_funds");
     assert_first(&first);
+    assert_eq!(first.header("etag"), "\"1\"", "the version that it was decided on");
     // By now it would not be refused.
     app.deposit("ann", 500).await.ok();
     let again = ask(&app, &withdraw(), "w-1").await;

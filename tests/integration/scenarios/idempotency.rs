@@ -66,19 +66,21 @@ async fn a_refusal_under_a_key_is_given_again() {
     let log = log();
     let first = writers(&log, "first").await;
     first.open("ann").await;
-    let Err(CommandError::Refused { refusal, .. }) = first.keyed("ann", WITHDRAW, "w").await else {
+    let refused = first.keyed("ann", WITHDRAW, "w").await;
+    let Err(CommandError::Refused { refusal, on, .. }) = refused else {
         panic!("there is no money");
     };
     let end_before = end(&log).await;
+    assert_eq!((on.version, on.position.offset.plus(1)), (Version(1), end_before));
     first.deposit("ann", 500).await.expect("deposited");
     first.stop().await;
     let second = writers(&log, "second").await;
     for _ in 0..2 {
         let again = second.keyed("ann", WITHDRAW, "w").await;
-        let Err(CommandError::RefusedBefore { refusal: before }) = again else {
+        let Err(CommandError::RefusedBefore { refusal: before, on: before_on }) = again else {
             panic!("it was refused: {again:?}");
         };
-        assert_eq!(before, refusal);
+        assert_eq!((before, before_on), (refusal.clone(), on), "not what it would be on by now");
     }
     let done = second.keyed("ann", WITHDRAW, "w2").await.expect("another key, another command");
     assert_eq!(done.version, Version(3), "a refusal took no version");
@@ -121,7 +123,7 @@ async fn a_retry_that_expects_the_version_before_gets_the_first_outcome() {
         let Err(CommandError::Failed(Failure::VersionDiffers { current, .. })) = differs else {
             panic!("it has another version by now: {differs:?}");
         };
-        assert_eq!(current, Version(2));
+        assert_eq!((current.version, current.position), (Version(2), done.position));
     }
     writers.stop().await;
 }

@@ -13,8 +13,10 @@ use retell::write::{CommandError, Done, Failure, Ownership, SendOptions, WriterS
 use retell::{Aggregate, Version};
 
 use crate::support::shelf::Shelf;
-use crate::support::stock::{BROKEN_SCHEMA, Stock, StockCommand};
-use crate::support::writers::{PATIENCE, Writers, kind, partitions, write_config};
+use crate::support::stock::{
+    BROKEN_SCHEMA, Stock, StockCommand, UNDECODABLE_SCHEMA, UNSTORABLE_SCHEMA,
+};
+use crate::support::writers::{Writers, kind, partitions, write_config};
 
 const DEPOSIT: AccountCommand = AccountCommand::DepositMoney { amount: 5 };
 
@@ -44,14 +46,7 @@ fn status(writers: &Writers) -> WriterStatus {
 
 /// Waits until a writer is as wanted.
 async fn until(writers: &Writers, what: &str, wanted: impl Fn(&WriterStatus) -> bool) {
-    let waiting = async {
-        while !wanted(&status(writers)) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-        panic!("never {what}: {:?}", status(writers));
-    }
+    writers.until(what, wanted).await;
 }
 
 async fn until_stored(writers: &Writers) {
@@ -244,6 +239,40 @@ async fn a_changed_schema_is_a_state_made_anew() {
     back.stop().await;
 }
 
+/// L7: it holds back its aggregate, also after a restart, and nothing else; another schema of the
+/// state mends it.
+#[tokio::test]
+async fn a_state_that_cannot_be_stored_holds_back_its_aggregate_only() {
+    const SCHEMA: u32 = UNSTORABLE_SCHEMA;
+    let (log, shelf) = (log(), Shelf::new());
+    let first = start::<Stock<SCHEMA>>(&log, &shelf, 10).owner().await;
+    let add = async |writers: &Writers, id: &str, pieces| {
+        let add = StockCommand::Add { pieces };
+        writers.commands.send::<Stock<SCHEMA>>(id, add, SendOptions::default()).await
+    };
+    add(&first, "large", 11).await.expect("added");
+    add(&first, "small", 1).await.expect("added");
+    until(&first, "held back", |it| it.unreadable == 1 && it.behind == 0).await;
+    let second = start::<Stock<SCHEMA>>(&log, &shelf, 10);
+    for (writers, version) in [(first, 2), (second, 3)] {
+        let writers = writers.owner().await;
+        let refused = add(&writers, "large", 1).await;
+        let Err(CommandError::Failed(Failure::HistoryUnreadable { detail, .. })) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(detail.contains("too many to be told"), "{detail}");
+        let added = add(&writers, "small", 1).await.expect("another one");
+        assert_eq!(added.version, Version(version));
+        until_stored(&writers).await;
+        writers.stop().await;
+    }
+    let mended = start::<Stock<5>>(&log, &shelf, 10).owner().await;
+    let more = StockCommand::Add { pieces: 1 };
+    let more = mended.commands.send::<Stock<5>>("large", more, SendOptions::default()).await;
+    assert_eq!(more.expect("added").version, Version(2));
+    mended.stop().await;
+}
+
 #[tokio::test]
 async fn a_state_that_does_not_decode_is_made_anew() {
     let (log, shelf) = (log(), Shelf::new());
@@ -255,6 +284,30 @@ async fn a_state_that_does_not_decode_is_made_anew() {
     assert_eq!(count::<3>(&second).await, 7);
     assert_eq!(status(&second).records.commits, 1, "the log was read from its beginning");
     second.stop().await;
+}
+
+/// L7: when reading the log again does not help, its aggregate alone is held back.
+#[tokio::test]
+async fn a_state_that_never_decodes_is_made_anew_once() {
+    const SCHEMA: u32 = UNDECODABLE_SCHEMA;
+    let (log, shelf) = (log(), Shelf::new());
+    let writers = start::<Stock<SCHEMA>>(&log, &shelf, 2).owner().await;
+    let add = async |id: &str| {
+        let add = StockCommand::Add { pieces: 1 };
+        writers.commands.send::<Stock<SCHEMA>>(id, add, SendOptions::default()).await
+    };
+    // The third has room when the first is forgotten.
+    for id in ["s", "t", "u"] {
+        add(id).await.expect("added");
+    }
+    let unreadable = add("s").await;
+    let Err(CommandError::Failed(Failure::HistoryUnreadable { .. })) = unreadable else {
+        panic!("{unreadable:?}");
+    };
+    assert_eq!(status(&writers).ownership.to_string(), "owner in term 2");
+    assert_eq!(add("u").await.expect("added").version, Version(2));
+    until(&writers, "counted", |it| it.unreadable == 1).await;
+    writers.stop().await;
 }
 
 /// What is in memory goes on, and nothing is lost or guessed.

@@ -8,9 +8,10 @@ use retell::adapters::memory::MemoryLog;
 use retell::commands::{Account, AccountCommand, AccountError};
 use retell::log::{Chain, Stamp, Term};
 use retell::ports::{EventLog, NewRecord};
-use retell::write::{CommandError, Failure, Ownership, SendOptions};
+use retell::write::{CommandError, Expected, Failure, Ownership, SendOptions};
 use retell::{Partition, Version};
 
+use crate::support::shelf::Shelf;
 use crate::support::slow::{Slow, SlowCommand};
 use crate::support::writers::{Writers, kind, partitions, write_config};
 
@@ -49,13 +50,38 @@ async fn a_command_is_answered_with_its_version_and_position() {
 #[tokio::test]
 async fn a_refused_command_leaves_no_record() {
     let (log, writers) = one().await;
-    writers.open("ann").await;
+    let opened = writers.open("ann").await;
     let end = log.end(Partition(0)).await.expect("end");
     let refused = writers.account("ann", AccountCommand::WithdrawMoney { amount: 1 }).await;
-    let Err(CommandError::Refused { refusal, error }) = refused else { panic!("{refused:?}") };
+    let Err(CommandError::Refused { refusal, error, on }) = refused else { panic!("{refused:?}") };
     assert_eq!(refusal.code, "insufficient_funds");
+    assert_eq!((on.version, on.position), (opened.version, opened.position));
     assert!(matches!(error, AccountError::InsufficientFunds { .. }));
     assert_eq!(log.end(Partition(0)).await.expect("end"), end);
+    writers.stop().await;
+}
+
+/// What is in flight when it is decided has no place in the log yet; when it is answered, it has.
+#[tokio::test]
+async fn an_answer_that_appends_nothing_says_where_its_state_is() {
+    let (_, writers) = one().await;
+    writers.open("ann").await;
+    let withdraw = writers.account("ann", AccountCommand::WithdrawMoney { amount: 50 });
+    let expecting = {
+        let expected = Some(Expected::Version(Version(1)));
+        let options = SendOptions { expected, ..SendOptions::default() };
+        let deposit = AccountCommand::DepositMoney { amount: 5 };
+        writers.commands.send::<Account>("ann", deposit, options)
+    };
+    let (deposited, refused, differs) =
+        tokio::join!(writers.deposit("ann", 5), withdraw, expecting);
+    let deposited = deposited.expect("deposited");
+    let Err(CommandError::Refused { on, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!((on.version, on.position), (deposited.version, deposited.position));
+    let Err(CommandError::Failed(Failure::VersionDiffers { current, .. })) = differs else {
+        panic!("{differs:?}");
+    };
+    assert_eq!(current, on);
     writers.stop().await;
 }
 
@@ -236,9 +262,12 @@ async fn events_that_do_not_fit_a_record_are_refused_before_anything_is_appended
 async fn a_full_cache_turns_away_aggregates_that_it_does_not_hold() {
     let mut config = write_config();
     config.cached_aggregates_max = 2;
-    let log = Arc::new(log(1));
+    let (log, shelf) = (Arc::new(log(1)), Shelf::new());
+    let store = Arc::new(shelf.clone());
     let accounts = |ids: &_| vec![kind::<Account>(ids)];
-    let writers = Writers::start_with(log, "a", config, accounts).owner().await;
+    let writers = Writers::start_on(log, store, "a", config, accounts).owner().await;
+    // While nothing can be stored, nothing may be forgotten.
+    shelf.set_down(true);
     writers.open("a").await;
     writers.open("b").await;
     let third = writers.deposit("c", 1).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use retell::read::{Found, QueryError};
-use retell::write::{CommandError, Done, Failure};
+use retell::write::{CommandError, DecidedOn, Done, Failure};
 use retell::{Position, Positions};
 
 use super::calls::{Answer, Call, Inner, Repeat};
@@ -29,9 +29,11 @@ impl Inner {
                 self.is_current(call, done.version.0, None).then_some(()).ok_or("L6")
             }
             Ok(done) => self.is_there(call, done).then_some(()).ok_or("L1"),
-            Err(CommandError::Refused { error, .. }) => {
+            Err(CommandError::Refused { error, on, .. }) => {
                 let (version, level) = error.decided_on();
-                self.is_current(call, version, Some(level)).then_some(()).ok_or("L6")
+                let is_said = on.version.0 == version && self.has_passed(call, *on);
+                let is_right = is_said && self.is_current(call, version, Some(level));
+                is_right.then_some(()).ok_or("L6")
             }
             Err(CommandError::Failed(failure)) => is_expected(failure).then_some(()).ok_or("L7"),
             Err(CommandError::RefusedBefore { .. }) if *repeatable => Ok(()),
@@ -73,8 +75,9 @@ impl Inner {
                 format!("version {} at {}: {events:?}", done.version, done.position)
             }
             Err(
-                CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal },
-            ) => format!("{}: {}", refusal.code, refusal.detail),
+                CommandError::Refused { refusal, on, .. }
+                | CommandError::RefusedBefore { refusal, on },
+            ) => format!("{}: {} on {on:?}", refusal.code, refusal.detail),
             Err(_) => return,
         };
         let truth = self.world.truth();
@@ -110,6 +113,16 @@ impl Inner {
             fact.command_id == call.id
                 && fact.offset == done.position.offset.0
                 && fact.event_id == event.id.to_string()
+        })
+    }
+
+    /// Whether whoever has read up to the position has read what the answer was decided on.
+    fn has_passed(&self, call: &Call, on: DecidedOn) -> bool {
+        let truth = self.world.truth();
+        let facts = truth.ledger(on.position.partition.0).facts(&call.counter);
+        let last = usize::try_from(on.version.0).ok().and_then(|version| version.checked_sub(1));
+        last.is_none_or(|last| {
+            facts.get(last).is_some_and(|fact| fact.offset <= on.position.offset.0)
         })
     }
 
@@ -174,6 +187,7 @@ const fn is_expected(failure: &Failure) -> bool {
             | Failure::ShuttingDown
             | Failure::OutcomeUnknown
             | Failure::InFlight
+            | Failure::SearchTimeout
     )
 }
 

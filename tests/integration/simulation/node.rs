@@ -65,6 +65,7 @@ impl Cluster {
         write.queue_len_max = 2 + chance.index(8);
         write.in_flight_max = 2 + chance.index(16);
         write.cached_aggregates_max = 1 + chance.index(6);
+        write.exact_keys_max = 1 + chance.index(24);
         write.commit_interval = Duration::from_millis(10) + chance.millis(200);
         write.settle_timeout = Duration::from_millis(60) + chance.millis(200);
         write.idle_check_interval = Duration::from_millis(50) + chance.millis(200);

@@ -10,7 +10,7 @@ use retell::adapters::SystemClock;
 use retell::adapters::memory::{MemoryLog, MemoryViews};
 use retell::app::{App, AppError};
 use retell::config::Config;
-use retell::ports::EventLog;
+use retell::ports::{EventLog, ViewStore};
 use retell::shutdown::Shutdown;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,12 +59,21 @@ impl TestApp {
 
     /// On this log; returns at once.
     pub(crate) async fn start_on(log: Arc<dyn EventLog>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_over(log, Arc::new(MemoryViews::new(Arc::new(SystemClock))), change).await
+    }
+
+    /// On this log and over this store; returns at once.
+    pub(crate) async fn start_over(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn ViewStore>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config::defaults();
         change(&mut config);
         let go = Arc::new(Notify::new());
         let app = App::builder(config)
             .log(log)
-            .store(Arc::new(MemoryViews::new(Arc::new(SystemClock))))
+            .store(store)
             .shipped()
             .aggregate::<Slow>(go.clone())
             .build()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +22,10 @@ pub(crate) struct Shelf {
     views: MemoryViews,
     down: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
+    /// How long a read of values takes, in milliseconds.
+    slowness: Arc<AtomicU64>,
+    /// Keys that begin so are lost to the next reader of one.
+    lost: Arc<Mutex<Option<&'static str>>>,
     /// How often each value was read and put.
     asked: Arc<Mutex<BTreeMap<String, (usize, usize)>>>,
     hanging: Arc<watch::Sender<Option<Partition>>>,
@@ -30,11 +35,22 @@ impl Shelf {
     pub(crate) fn new() -> Self {
         let views = MemoryViews::new(Arc::new(SystemClock));
         let (down, reads, asked) = (Arc::default(), Arc::default(), Arc::default());
-        Self { views, down, reads, asked, hanging: Arc::default() }
+        let (slowness, lost) = (Arc::default(), Arc::default());
+        Self { views, down, reads, slowness, lost, asked, hanging: Arc::default() }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Lets each read of values take so long.
+    pub(crate) fn slow_down(&self, millis: u64) {
+        self.slowness.store(millis, Ordering::SeqCst);
+    }
+
+    /// Loses values whose keys begin so, as a Redis that evicts, to the next reader of one.
+    pub(crate) fn lose(&self, prefix: &'static str) {
+        *self.lost.lock().expect("no panic while it is held") = Some(prefix);
     }
 
     /// Reads of values so far.
@@ -119,7 +135,15 @@ impl ViewStore for Shelf {
     ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
         self.reads.fetch_add(u64::from(!keys.is_empty()), Ordering::SeqCst);
         keys.iter().for_each(|key| self.note(key, 1, 0));
-        self.answers()?.read(space, keys).await
+        let slowness = Duration::from_millis(self.slowness.load(Ordering::SeqCst));
+        tokio::time::sleep(slowness).await;
+        let (state, mut values) = self.answers()?.read(space, keys).await?;
+        let mut lost = self.lost.lock().expect("no panic while it is held");
+        if lost.take_if(|lost| keys.iter().any(|key| key.starts_with(*lost))).is_some() {
+            values.iter_mut().for_each(|value| *value = None);
+        }
+        drop(lost);
+        Ok((state, values))
     }
 
     async fn read_map(

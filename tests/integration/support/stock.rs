@@ -6,15 +6,18 @@ use cqrs_es::DomainEvent;
 use cqrs_es::event_sink::EventSink;
 use retell::{Aggregate, Refusal};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The schema whose states do not decode.
 pub(crate) static BROKEN_SCHEMA: AtomicU32 = AtomicU32::new(0);
 
+/// The schema whose states of more than ten pieces have no JSON.
+pub(crate) const UNSTORABLE_SCHEMA: u32 = 4;
+
 /// From schema 2 on every piece counts twice.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Stock<const SCHEMA: u32> {
-    #[serde(deserialize_with = "pieces::<_, SCHEMA>")]
+    #[serde(deserialize_with = "pieces::<_, SCHEMA>", serialize_with = "json::<_, SCHEMA>")]
     pieces: u32,
 }
 
@@ -36,11 +39,21 @@ pub(crate) enum StockEvent {
 #[error("{0} pieces")]
 pub(crate) struct Counted(pub(crate) u32);
 
+/// The schema whose states never decode.
+pub(crate) const UNDECODABLE_SCHEMA: u32 = 6;
+
 fn pieces<'de, D: Deserializer<'de>, const SCHEMA: u32>(json: D) -> Result<u32, D::Error> {
-    if BROKEN_SCHEMA.load(Ordering::SeqCst) == SCHEMA {
+    if SCHEMA == UNDECODABLE_SCHEMA || BROKEN_SCHEMA.load(Ordering::SeqCst) == SCHEMA {
         return Err(serde::de::Error::custom("a state of another shape"));
     }
     u32::deserialize(json)
+}
+
+fn json<S: Serializer, const SCHEMA: u32>(pieces: &u32, json: S) -> Result<S::Ok, S::Error> {
+    if SCHEMA == UNSTORABLE_SCHEMA && *pieces > 10 {
+        return Err(serde::ser::Error::custom("too many to be told"));
+    }
+    json.serialize_u32(*pieces)
 }
 
 impl DomainEvent for StockEvent {

@@ -14,7 +14,7 @@ use retell::ports::{EventLog, Ids, Tails, ViewStore};
 use retell::shutdown::Shutdown;
 use retell::write::{
     AnyKind, CommandError, Commands, Done, Identity, Kind, Kinds, Ownership, SendOptions,
-    WriteParts,
+    WriteParts, WriterStatus,
 };
 use retell::{Aggregate, Name};
 use tokio::task::JoinSet;
@@ -112,6 +112,19 @@ impl Writers {
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
             panic!("never {what}: {:?}", self.commands.status());
+        }
+    }
+
+    /// Waits until the writer of the only partition is as wanted.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&WriterStatus) -> bool) {
+        let status = || self.commands.status().remove(0);
+        let waiting = async {
+            while !wanted(&status()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("never {what}: {:?}", status());
         }
     }
 
