@@ -15,6 +15,10 @@
 //! several calls with one key wrote it, and a call that was said not to be done must have none. The
 //! checker has been seen to fail: `doctored` hands it histories and topics in which one thing is
 //! wrong.
+//!
+//! So have the tests of `live`, all seven, on a service that was broken for a run: on one that
+//! answered when a record was handed to the producer, at the offset it expected (L1), and on one
+//! that decided every command as if its key were new (L4).
 
 mod checker;
 mod doctored;
