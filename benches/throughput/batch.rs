@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 
 /// Lines that are written at once.
 const LINES_AT_ONCE: u64 = 256;
+/// Different amounts of the deposits that have many.
+pub(crate) const SIZES: u64 = 1_000;
 /// What begins the answer to a command that was done.
 const DONE: &[u8] = b",\"status\":200,";
 
@@ -67,6 +69,12 @@ pub(crate) fn deposit_on_a_thousand(number: u64, line: &mut String) {
 /// A deposit on always the same account.
 pub(crate) fn deposit_on_one(_: u64, line: &mut String) {
     deposit(0, line);
+}
+
+/// A deposit on the account of this number, of an amount that many others have.
+pub(crate) fn deposit_of_many_sizes(number: u64, line: &mut String) {
+    let amount = number.wrapping_mul(7_919) % SIZES + 1;
+    envelope(number, &format!(r#"{{"type":"DepositMoney","amount":{amount}}}"#), line);
 }
 
 /// A deposit on one of a thousand accounts, under a key of its own.

@@ -15,6 +15,7 @@ mod floor;
 mod idle;
 mod keys;
 mod large;
+mod lists;
 mod load;
 mod machine;
 mod measured;
@@ -55,6 +56,9 @@ struct Args {
     /// Records of the large log
     #[arg(long, default_value = "5000000")]
     large_records: u64,
+    /// Views of the lists
+    #[arg(long, default_value = "1000000")]
+    views: u64,
     /// Idempotency-Keys; a day has ten times as many
     #[arg(long, default_value = "8640000")]
     keys: u64,
@@ -76,6 +80,8 @@ enum Section {
     Commands,
     /// Views by key.
     Queries,
+    /// Pages of lists by index.
+    Lists,
     /// The replay of a projection.
     Replay,
     /// A projection that has fallen behind.
@@ -123,6 +129,7 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
         args.connections.clone(),
         args.records,
         args.large_records,
+        args.views,
         args.keys,
     )?;
     let wanted = |section| args.only.is_empty() || args.only.contains(&section);
@@ -135,6 +142,9 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
     }
     if wanted(Section::Queries) {
         queries::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Lists) {
+        lists::measure(&stage, &mut measured).await?;
     }
     if wanted(Section::Replay) {
         replay::measure(&stage, &mut measured).await?;

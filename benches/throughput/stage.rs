@@ -36,6 +36,7 @@ pub(crate) struct Stage {
     pub(crate) connections: Vec<usize>,
     pub(crate) records: u64,
     pub(crate) large_records: u64,
+    pub(crate) views: u64,
     pub(crate) keys: u64,
     pub(crate) kafka: String,
     pub(crate) redis: String,
@@ -51,6 +52,7 @@ impl Stage {
         connections: Vec<usize>,
         records: u64,
         large_records: u64,
+        views: u64,
         keys: u64,
     ) -> anyhow::Result<Self> {
         let kafka = std::env::var("RETELL_TEST_KAFKA")
@@ -68,6 +70,7 @@ impl Stage {
             connections,
             records,
             large_records,
+            views,
             keys,
             kafka,
             redis,

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::adapters::SystemClock;
 use crate::commands;
 use crate::config::{Config, HistoryConfig, NodeConfig};
-use crate::contract::{Aggregate, InvalidName, MergedProjection, Name, Projection, Registrar};
+use crate::contract::{Aggregate, InvalidName, LinkedProjection, Name, Projection, Registrar};
 use crate::events::event_flaws;
 use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
@@ -67,7 +67,7 @@ impl AppBuilder {
 
     /// Adds a projection whose views are merged over the partitions.
     #[must_use]
-    pub fn merged<P: MergedProjection>(self, projection: P) -> Self {
+    pub fn merged<P: LinkedProjection>(self, projection: P) -> Self {
         Registrar::merged(self, projection)
     }
 
@@ -208,12 +208,18 @@ impl Registrar for AppBuilder {
 
     fn projection<P: Projection>(mut self, projection: P) -> Self {
         if let Some(name) = self.name(P::NAME) {
-            self.projections.push(Arc::new(Keyed::new(name, projection)));
+            match Keyed::new(name, projection) {
+                Ok(keyed) => self.projections.push(Arc::new(keyed)),
+                Err(flaws) => {
+                    let flaws = flaws.iter().map(|flaw| format!("projection `{name}`: {flaw}"));
+                    self.problems.extend(flaws);
+                }
+            }
         }
         self
     }
 
-    fn merged<P: MergedProjection>(mut self, projection: P) -> Self {
+    fn merged<P: LinkedProjection>(mut self, projection: P) -> Self {
         if let Some(name) = self.name(P::NAME) {
             self.projections.push(Arc::new(Merged::new(name, projection)));
         }

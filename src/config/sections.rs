@@ -184,6 +184,10 @@ pub struct QueriesConfig {
     /// The longest that it may ask for.
     #[serde(rename = "wait_max_ms", deserialize_with = "millis")]
     pub wait_max: Duration,
+    /// The most views of a page.
+    pub page_items_max: usize,
+    /// Bytes of views after which a page ends.
+    pub page_bytes_max: usize,
 }
 
 /// `[history]`

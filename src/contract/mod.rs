@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod key;
+mod linked;
 mod position;
 mod projection;
 mod recorded;
@@ -16,8 +17,11 @@ mod version;
 
 pub use aggregate::{Aggregate, Upcaster};
 pub use key::{InvalidKey, InvalidName, KEY_LEN_MAX, Key, Name, Target};
+pub use linked::{Link, LinkedProjection};
 pub use position::{InvalidPosition, Offset, Partition, Position, Positions};
-pub use projection::{EventOf, MergedProjection, Projection, Source, Sources, View};
+pub use projection::{
+    EventOf, INDEXED_TEXT_LEN_MAX, MergedProjection, Projection, Source, Sources, View,
+};
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use registrar::Registrar;

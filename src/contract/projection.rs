@@ -10,6 +10,10 @@ use crate::events::{Decoded, StoredEvent, Undecodable, decode_any};
 
 use super::{Aggregate, Key, Recorded};
 
+/// The longest text that an index tells apart, in bytes of UTF-8: longer ones stand behind it,
+/// those that begin alike by key.
+pub const INDEXED_TEXT_LEN_MAX: usize = 1_000;
+
 /// The event type of an aggregate.
 pub type EventOf<A> = <A as cqrs_es::Aggregate>::Event;
 
@@ -63,8 +67,17 @@ pub trait Projection: Send + Sync + 'static {
     type View: View;
     /// The name in URLs and in Redis: `[a-z][a-z0-9-]{0,62}`.
     const NAME: &'static str;
-    /// Raise it when `fold` or the view changes: the views are then rebuilt beside the old ones.
+    /// Raise it when `fold`, the view or the indexes change: the views are then rebuilt beside the
+    /// old ones.
     const REVISION: u32;
+    /// By which fields views are listed, besides by key. An index over `["owner", "balance"]`
+    /// serves a query that says which owner, and may ask for a range of balances, or to be sorted
+    /// by balance, or both.
+    ///
+    /// Fields are those of the view's JSON, and hold texts (listed by their first
+    /// [`INDEXED_TEXT_LEN_MAX`] bytes), numbers, booleans or times (to the millisecond), or
+    /// nothing. An application with an index over anything else is not built.
+    const INDEXES: &'static [&'static [&'static str]] = &[];
 
     /// The view after the event; `None` when there is no view (any more).
     fn fold(
@@ -75,10 +88,12 @@ pub trait Projection: Send + Sync + 'static {
     ) -> Option<Self::View>;
 }
 
-/// Views under any key, fed by any aggregate of any partition.
+/// Views under any key, fed by any aggregate of any partition, and read by key only.
 ///
 /// Each partition keeps its own part of a view; a query merges the parts. So `merge` must be
-/// associative and commutative, and `View::default()` must be its identity.
+/// associative and commutative, and `View::default()` must be its identity. Where the keys of an
+/// event depend on what its aggregate said earlier, see
+/// [`LinkedProjection`](super::LinkedProjection).
 ///
 /// ```
 /// use retell::test::MergedTest;

@@ -1,6 +1,6 @@
 //! Where aggregates and projections are listed: an application takes the list.
 
-use super::{Aggregate, MergedProjection, Projection};
+use super::{Aggregate, LinkedProjection, Projection};
 
 /// Takes a list of aggregates and projections, one call each. [`App`](crate::app::AppBuilder)
 /// is one; the lists of the shipped domains are written against it.
@@ -15,5 +15,5 @@ pub trait Registrar: Sized {
 
     /// Takes a projection whose views are merged over the partitions.
     #[must_use]
-    fn merged<P: MergedProjection>(self, projection: P) -> Self;
+    fn merged<P: LinkedProjection>(self, projection: P) -> Self;
 }

@@ -69,6 +69,24 @@ pub(super) fn no_parameters(uri: &Uri) -> Result<(), Problem> {
     Err(Problem::UnknownParameter(name.chars().take(100).collect()))
 }
 
+/// The parameters of a query, decoded as browsers encode them.
+pub(super) fn parameters(
+    uri: &Uri,
+) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), Problem>> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((form_decoded(name)?, form_decoded(value)?))
+    })
+}
+
+fn form_decoded(text: &str) -> Result<Cow<'_, str>, Problem> {
+    if !text.contains('+') {
+        return decoded(text, "query");
+    }
+    decoded(&text.replace('+', " "), "query").map(|text| Cow::Owned(text.into_owned()))
+}
+
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
@@ -121,6 +139,16 @@ mod tests {
         for path in ["/c/a/100%", "/c/a/%zz", "/c/a/%2", "/c/a/%+1"] {
             assert!(refusal(path).contains("two hex digits"), "{path}");
         }
+    }
+
+    #[test]
+    fn parameters_are_decoded_as_browsers_encode_them() {
+        let uri = "/p?a.gte=1&b=x+y%2B%26&&c&d=".parse().expect("uri");
+        let read = parameters(&uri).collect::<Result<Vec<_>, _>>().expect("parameters");
+        let read: Vec<_> = read.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(read, [("a.gte", "1"), ("b", "x y+&"), ("c", ""), ("d", "")]);
+        let bad = "/p?a=%4".parse().expect("uri");
+        assert!(parameters(&bad).any(|read| read.is_err()));
     }
 
     #[test]

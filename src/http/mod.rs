@@ -14,6 +14,7 @@ mod frame;
 mod headers;
 mod health;
 mod index;
+mod lists;
 mod parameters;
 mod parked;
 mod patience;
@@ -100,7 +101,7 @@ pub fn router(door: Door) -> Router {
         .route("/commands/{aggregate}/{id}", post(commands::post))
         .route("/commands/{aggregate}/{id}/{command_id}", get(commands::outcome))
         .route("/projections", get(queries::list))
-        .route("/projections/{name}", get(queries::follow))
+        .route("/projections/{name}", get(lists::get))
         .route("/projections/{name}/{key}", get(queries::get))
         .route("/aggregates/{aggregate}/{id}", get(aggregates::state))
         .route("/aggregates/{aggregate}/{id}/events", get(aggregates::history))

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::contract::Positions;
 use crate::events::Fingerprint;
@@ -21,7 +22,7 @@ use super::wait::Wait;
 use super::{Door, extract, headers, streams};
 
 /// A view changes at any time: whoever keeps a copy must ask whether it still is the one.
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A projection in a list.
 #[derive(Serialize)]
@@ -36,9 +37,19 @@ pub(super) struct Item {
     parked: usize,
 }
 
+/// A projection, and how its views are read.
+#[derive(Serialize)]
+struct Described {
+    #[serde(flatten)]
+    item: Item,
+    indexes: Vec<Vec<&'static str>>,
+    /// The JSON Schema of a view.
+    schema: Value,
+}
+
 #[derive(Serialize)]
 struct List {
-    items: Vec<Item>,
+    items: Vec<Described>,
 }
 
 pub(super) async fn list(
@@ -47,7 +58,12 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     extract::no_parameters(request.uri())?;
     headers::accept_json(request.headers())?;
-    Ok(json(StatusCode::OK, &List { items: items(&door) }))
+    let describe = |mut info: ProjectionInfo| {
+        let (indexes, schema) = (std::mem::take(&mut info.indexes), info.schema.take());
+        Described { item: Item::from(info), indexes, schema }
+    };
+    let items = door.views.list().into_iter().map(describe).collect();
+    Ok(json(StatusCode::OK, &List { items }))
 }
 
 pub(super) async fn get(
@@ -61,24 +77,39 @@ pub(super) async fn get(
     }
     extract::no_parameters(request.uri())?;
     headers::accept_json(headers)?;
-    let wait = Wait::of(headers, &door.queries)?;
-    let response = match door.views.get(&projection, &key, &wait.after, wait.limit).await {
+    let asked = Asked::of(&door, headers)?;
+    let response = match door.views.get(&projection, &key, &asked.after, asked.wait).await {
         Ok(found) => view(found, headers),
         Err(error) => missing(error),
     };
-    Ok(wait.applied(response))
+    Ok(asked.applied_to(response))
 }
 
-/// `GET /projections/{name}`: its views as they change.
-pub(super) async fn follow(
-    State(door): State<Arc<Door>>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let projection = extract::name(request.uri())?;
-    if !headers::wants_events(request.headers()) {
-        return Err(Problem::NotAcceptable("text/event-stream"));
+/// What a query waits for, and how long.
+pub(super) struct Asked {
+    pub(super) after: Positions,
+    pub(super) wait: Duration,
+    /// What of it the client preferred.
+    preferred: Option<Duration>,
+}
+
+impl Asked {
+    pub(super) fn of(door: &Door, headers: &HeaderMap) -> Result<Self, Problem> {
+        let after = headers::positions(headers)?;
+        let preferred = headers::preferred_wait(headers).filter(|_| !after.is_empty());
+        let preferred = preferred.map(|wait| wait.min(door.queries.wait_max));
+        let wait = preferred.unwrap_or(door.queries.wait_default);
+        Ok(Self { after, wait, preferred })
     }
-    streams::of_views(&door, (request.uri(), request.headers()), &projection, None).await
+
+    /// Tells the client that its preference was heard.
+    pub(super) fn applied_to(&self, mut response: Response) -> Response {
+        if let Some(wait) = self.preferred {
+            let applied = headers::value(format!("wait={}", wait.as_secs()));
+            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+        }
+        response
+    }
 }
 
 /// Every projection and where it stands.
@@ -96,7 +127,7 @@ pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Response {
     response
 }
 
-fn view(found: Found, asked: &axum::http::HeaderMap) -> Response {
+fn view(found: Found, asked: &HeaderMap) -> Response {
     let etag = format!("\"{}\"", Fingerprint::of(&found.view));
     let mut response = if headers::none_match(asked, &etag) {
         StatusCode::NOT_MODIFIED.into_response()

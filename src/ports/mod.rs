@@ -26,5 +26,5 @@ pub use event_log::{
 pub use log_origin::LogOrigin;
 pub use space::{Space, SpaceState};
 pub use tail::{Tail, Tailed, Tails};
-pub use view_store::{Commit, Dropped, Pointer, RangeQuery, StoreError, ViewStore, Watch};
+pub use view_store::{Commit, Dropped, Listed, Pointer, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

@@ -17,6 +17,8 @@
 //! 11. What has expired is as if it had never been put.
 //! 12. When a drop says that nothing is left, nothing is, except what will expire: provided that
 //!     the key of every value that does not expire is a member of the index [`super::KEY_INDEX`].
+//! 13. A page has, in the index's order, its members and the values that they name, all of the
+//!     instant of its state. A member names the value whose key stands after its last zero byte.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -87,6 +89,19 @@ pub trait ViewStore: Send + Sync + 'static {
         query: &RangeQuery,
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError>;
 
+    /// The state, and a page of one index with the values that its members name, at one instant.
+    /// It has fewer members than there are only at its limit, or when its values have more than
+    /// `bytes_max` bytes: then the one that went beyond is the last. See law 13.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    async fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError>;
+
     /// Removes the space's state, then at most about `keys_max` of its keys. Call it again until
     /// it says [`Dropped::All`]. See law 12.
     ///
@@ -147,6 +162,15 @@ pub struct RangeQuery {
     pub descending: bool,
 }
 
+/// A member of an index, and the value that it names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// The member.
+    pub member: Bytes,
+    /// The value, if there is one.
+    pub value: Option<Bytes>,
+}
+
 /// How far a drop has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dropped {
@@ -193,6 +217,14 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+}
+
+impl Listed {
+    /// The key of the value that a member names: what stands after its last zero byte.
+    #[must_use]
+    pub fn key_of(member: &[u8]) -> &[u8] {
+        member.rsplit(|&byte| byte == 0).next().unwrap_or_default()
+    }
 }
 
 impl RangeQuery {

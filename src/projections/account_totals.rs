@@ -1,4 +1,5 @@
-//! The view `account-totals`: sums over all accounts, under the one key `all`.
+//! The view `account-totals`: sums over all accounts, under the key `all`, and over the accounts of
+//! one owner, under `owner:<owner>`.
 //!
 //! Sums are 128 bits wide, because a thousand full accounts overflow 64 and a sum must not.
 
@@ -6,15 +7,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Account;
-use crate::contract::{Key, MergedProjection, Recorded, Sources};
+use crate::contract::{Key, LinkedProjection, Recorded, Sources};
 use crate::events::account::AccountEvent;
 
 /// The key of the sums over all accounts.
 const ALL: &str = "all";
 
-/// Folds the events of all accounts into one [`AccountTotalsView`].
+/// Folds the events of all accounts into one [`AccountTotalsView`] for all and one per owner.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountTotals;
+
+/// Whose an account is: only its first event says so.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct AccountOwner {
+    owner: Option<String>,
+}
 
 /// Sums over accounts; amounts in minor units.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -31,23 +38,37 @@ pub struct AccountTotalsView {
     pub withdrawn: i128,
 }
 
-impl MergedProjection for AccountTotals {
+impl LinkedProjection for AccountTotals {
     type View = AccountTotalsView;
+    type Link = AccountOwner;
     const NAME: &'static str = "account-totals";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
 
     fn sources(&self) -> Sources {
         Sources::default().and::<Account>()
     }
 
-    fn keys(&self, _recorded: &Recorded<'_>) -> Vec<Key> {
-        vec![Key::new(ALL).expect("`all` is a key")]
+    fn link(&self, link: AccountOwner, recorded: &Recorded<'_>) -> AccountOwner {
+        match recorded.event::<Account>() {
+            Some(AccountEvent::AccountOpened { owner }) => {
+                AccountOwner { owner: Some(owner.clone()) }
+            }
+            _ => link,
+        }
+    }
+
+    fn keys(&self, link: &AccountOwner, _recorded: &Recorded<'_>) -> Vec<Key> {
+        let all = Key::new(ALL).expect("`all` is a key");
+        // An owner that makes no key is none that `OpenAccount` takes; it counts in `all`.
+        let owner = link.owner.as_ref().map(|owner| Key::new(&format!("owner:{owner}")));
+        [Some(all), owner.and_then(Result::ok)].into_iter().flatten().collect()
     }
 
     fn fold(
         &self,
         mut part: AccountTotalsView,
         _key: &Key,
+        _link: &AccountOwner,
         recorded: &Recorded<'_>,
     ) -> AccountTotalsView {
         match recorded.event::<Account>() {
@@ -92,7 +113,11 @@ mod tests {
     use super::*;
 
     fn opened() -> AccountEvent {
-        AccountOpened { owner: "Ann".into() }
+        opened_by("Ann")
+    }
+
+    fn opened_by(owner: &str) -> AccountEvent {
+        AccountOpened { owner: owner.into() }
     }
 
     #[test]
@@ -113,6 +138,37 @@ mod tests {
                     deposited: 570,
                     withdrawn: 200,
                 }),
+            );
+    }
+
+    #[test]
+    fn an_owner_has_the_totals_of_her_accounts() {
+        let deposited = |amount| MoneyDeposited { amount, balance: amount };
+        let of = |accounts, open, balance| AccountTotalsView {
+            accounts,
+            open,
+            balance,
+            deposited: balance,
+            withdrawn: 0,
+        };
+        MergedTest::of(AccountTotals)
+            .given::<Account>("1", [opened_by("Ann"), deposited(500)])
+            .given::<Account>("2", [opened_by("Bob"), deposited(70)])
+            .given::<Account>("3", [opened_by("Ann"), deposited(30), AccountClosed {}])
+            .then_view("owner:Ann", Some(of(2, 1, 530)))
+            .then_view("owner:Bob", Some(of(1, 1, 70)))
+            .then_view("owner:Cy", None)
+            .then_view("all", Some(of(3, 2, 600)));
+    }
+
+    #[test]
+    fn an_owner_that_makes_no_key_counts_in_all() {
+        MergedTest::of(AccountTotals)
+            .given::<Account>("1", [opened_by("a/b")])
+            .then_view("owner:a/b", None)
+            .then_view(
+                "all",
+                Some(AccountTotalsView { accounts: 1, open: 1, ..Default::default() }),
             );
     }
 

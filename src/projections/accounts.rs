@@ -46,7 +46,9 @@ impl Projection for Accounts {
     type Aggregate = Account;
     type View = AccountView;
     const NAME: &'static str = "accounts";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
+    const INDEXES: &'static [&'static [&'static str]] =
+        &[&["balance"], &["owner", "balance"], &["status", "opened_at"]];
 
     fn fold(
         &self,

@@ -42,7 +42,9 @@ impl Projection for Messages {
     type Aggregate = Message;
     type View = MessageView;
     const NAME: &'static str = "messages";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
+    const INDEXES: &'static [&'static [&'static str]] =
+        &[&["produced_at"], &["status", "produced_at"]];
 
     fn fold(
         &self,

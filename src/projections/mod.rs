@@ -8,7 +8,7 @@ mod messages;
 
 use crate::contract::Registrar;
 
-pub use account_totals::{AccountTotals, AccountTotalsView};
+pub use account_totals::{AccountOwner, AccountTotals, AccountTotalsView};
 pub use accounts::{AccountView, AccountViewStatus, Accounts};
 pub use messages::{MessageView, MessageViewStatus, Messages};
 

@@ -10,14 +10,18 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::contract::{
-    Aggregate, EventOf, Key, MergedProjection, Name, Partition, Projection, Recorded, Sources,
+    Aggregate, EventOf, Key, LinkedProjection, Name, Partition, Projection, Recorded, Sources,
 };
 use crate::log::Partitions;
 
+use super::index::{IndexFlaw, Indexes};
 use super::status::ViewKind;
 
 /// A view of any type that may not be there: an `Option` of the projection's view.
 pub type Slot = Box<dyn Any + Send + Sync>;
+
+/// What a projection remembers of one aggregate, of any type.
+pub type LinkSlot = Arc<dyn Any + Send + Sync>;
 
 /// A projection without its Rust types.
 pub trait AnyProjection: Send + Sync {
@@ -53,11 +57,22 @@ pub trait AnyProjection: Send + Sync {
         None
     }
 
+    /// By what its views are listed, besides by key.
+    fn indexes(&self) -> &Indexes {
+        Indexes::NONE
+    }
+
+    /// Its links, if it remembers something of each aggregate.
+    fn links(&self) -> Option<&dyn AnyLinks> {
+        None
+    }
+
     /// The partition of a key; `None` when each partition has a part of it.
     fn partition_of(&self, key: &Key, partitions: Partitions) -> Option<Partition>;
 
-    /// The keys that an event changes; `None` is the id of its aggregate.
-    fn keys(&self, recorded: &Recorded<'_>) -> Option<Vec<Key>>;
+    /// The keys that an event changes; `None` is the id of its aggregate. `link` is that of its
+    /// aggregate after the event, where there are links.
+    fn keys(&self, link: Option<&LinkSlot>, recorded: &Recorded<'_>) -> Option<Vec<Key>>;
 
     /// A slot with the stored view, or an empty one.
     ///
@@ -66,7 +81,7 @@ pub trait AnyProjection: Send + Sync {
     fn slot(&self, stored: Option<&[u8]>) -> Result<Slot, serde_json::Error>;
 
     /// Folds an event into a slot. If the fold panics the slot is empty.
-    fn fold(&self, slot: &mut Slot, key: &str, recorded: &Recorded<'_>);
+    fn fold(&self, slot: &mut Slot, key: &str, link: Option<&LinkSlot>, recorded: &Recorded<'_>);
 
     /// The slot's view as it is stored; `None` when it is empty.
     fn render(&self, slot: &Slot) -> Option<Bytes>;
@@ -78,6 +93,21 @@ pub trait AnyProjection: Send + Sync {
     fn merge(&self, parts: Vec<Bytes>) -> Result<Bytes, serde_json::Error>;
 }
 
+/// What a projection remembers of each aggregate.
+pub trait AnyLinks: Send + Sync {
+    /// The stored link, or that of an aggregate without events.
+    ///
+    /// # Errors
+    /// The stored link is not one of this revision's.
+    fn link_of(&self, stored: Option<&[u8]>) -> Result<LinkSlot, serde_json::Error>;
+
+    /// The link after an event; `None` when it is as before.
+    fn link(&self, before: &LinkSlot, recorded: &Recorded<'_>) -> Option<LinkSlot>;
+
+    /// The link as it is stored.
+    fn render_link(&self, link: &LinkSlot) -> Bytes;
+}
+
 /// All projections of an application, by name.
 #[derive(Clone, Default)]
 pub struct Projections(BTreeMap<&'static str, Arc<dyn AnyProjection>>);
@@ -86,9 +116,10 @@ pub struct Projections(BTreeMap<&'static str, Arc<dyn AnyProjection>>);
 pub struct Keyed<P> {
     name: Name,
     projection: P,
+    indexes: Indexes,
 }
 
-/// A [`MergedProjection`] without its types.
+/// A [`LinkedProjection`] without its types.
 pub struct Merged<P> {
     name: Name,
     projection: P,
@@ -115,12 +146,16 @@ impl Projections {
 
 impl<P: Projection> Keyed<P> {
     /// The projection under its name.
-    pub const fn new(name: Name, projection: P) -> Self {
-        Self { name, projection }
+    ///
+    /// # Errors
+    /// What is wrong with its indexes.
+    pub fn new(name: Name, projection: P) -> Result<Self, Vec<IndexFlaw>> {
+        let schema = schemars::schema_for!(P::View).to_value();
+        Ok(Self { name, projection, indexes: Indexes::new(P::INDEXES, &schema)? })
     }
 }
 
-impl<P: MergedProjection> Merged<P> {
+impl<P: LinkedProjection> Merged<P> {
     /// The projection under its name.
     pub const fn new(name: Name, projection: P) -> Self {
         Self { name, projection }
@@ -148,13 +183,17 @@ impl<P: Projection> AnyProjection for Keyed<P> {
         Sources::default().and::<P::Aggregate>()
     }
 
+    fn indexes(&self) -> &Indexes {
+        &self.indexes
+    }
+
     fn partition_of(&self, key: &Key, partitions: Partitions) -> Option<Partition> {
         let whole = || Cow::Owned(format!("{}/{key}", <P::Aggregate as cqrs_es::Aggregate>::TYPE));
         let by = P::Aggregate::partition_by(key.as_str()).unwrap_or_else(whole);
         Some(partitions.of(&by))
     }
 
-    fn keys(&self, _: &Recorded<'_>) -> Option<Vec<Key>> {
+    fn keys(&self, _: Option<&LinkSlot>, _: &Recorded<'_>) -> Option<Vec<Key>> {
         None
     }
 
@@ -163,7 +202,7 @@ impl<P: Projection> AnyProjection for Keyed<P> {
         Ok(Box::new(view))
     }
 
-    fn fold(&self, slot: &mut Slot, _: &str, recorded: &Recorded<'_>) {
+    fn fold(&self, slot: &mut Slot, _: &str, _: Option<&LinkSlot>, recorded: &Recorded<'_>) {
         let view = view_in::<P::View>(slot);
         let event: &EventOf<P::Aggregate> =
             recorded.event::<P::Aggregate>().expect("the source decodes its own events");
@@ -179,7 +218,7 @@ impl<P: Projection> AnyProjection for Keyed<P> {
     }
 }
 
-impl<P: MergedProjection> AnyProjection for Merged<P> {
+impl<P: LinkedProjection> AnyProjection for Merged<P> {
     fn name(&self) -> Name {
         self.name
     }
@@ -200,12 +239,17 @@ impl<P: MergedProjection> AnyProjection for Merged<P> {
         self.projection.sources()
     }
 
+    fn links(&self) -> Option<&dyn AnyLinks> {
+        // A link without a size has one value only: nothing to remember.
+        (size_of::<P::Link>() > 0).then_some(self)
+    }
+
     fn partition_of(&self, _: &Key, _: Partitions) -> Option<Partition> {
         None
     }
 
-    fn keys(&self, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
-        Some(self.projection.keys(recorded))
+    fn keys(&self, link: Option<&LinkSlot>, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
+        Some(self.projection.keys(&link_in::<P>(link), recorded))
     }
 
     fn slot(&self, stored: Option<&[u8]>) -> Result<Slot, serde_json::Error> {
@@ -213,10 +257,11 @@ impl<P: MergedProjection> AnyProjection for Merged<P> {
         Ok(Box::new(view))
     }
 
-    fn fold(&self, slot: &mut Slot, key: &str, recorded: &Recorded<'_>) {
+    fn fold(&self, slot: &mut Slot, key: &str, link: Option<&LinkSlot>, recorded: &Recorded<'_>) {
         let view = view_in::<P::View>(slot);
         let key = Key::new(key).expect("a key that `keys` gave");
-        *view = Some(self.projection.fold(view.take().unwrap_or_default(), &key, recorded));
+        let part = view.take().unwrap_or_default();
+        *view = Some(self.projection.fold(part, &key, &link_in::<P>(link), recorded));
     }
 
     fn render(&self, slot: &Slot) -> Option<Bytes> {
@@ -235,8 +280,35 @@ impl<P: MergedProjection> AnyProjection for Merged<P> {
     }
 }
 
+impl<P: LinkedProjection> AnyLinks for Merged<P> {
+    fn link_of(&self, stored: Option<&[u8]>) -> Result<LinkSlot, serde_json::Error> {
+        let link: Option<P::Link> = stored.map(serde_json::from_slice).transpose()?;
+        Ok(Arc::new(link.unwrap_or_default()))
+    }
+
+    fn link(&self, before: &LinkSlot, recorded: &Recorded<'_>) -> Option<LinkSlot> {
+        let before = link_in::<P>(Some(before));
+        let after = self.projection.link(before.clone().into_owned(), recorded);
+        (after != *before).then(|| Arc::new(after) as LinkSlot)
+    }
+
+    fn render_link(&self, link: &LinkSlot) -> Bytes {
+        let link = link_in::<P>(Some(link));
+        serde_json::to_vec(&*link).expect("a link has string keys only").into()
+    }
+}
+
 fn view_in<V: 'static>(slot: &mut Slot) -> &mut Option<V> {
     slot.downcast_mut().expect("a slot stays with the projection that made it")
+}
+
+fn link_in<P: LinkedProjection>(link: Option<&LinkSlot>) -> Cow<'_, P::Link> {
+    match link {
+        Some(link) => Cow::Borrowed(
+            link.downcast_ref().expect("a link stays with the projection that made it"),
+        ),
+        None => Cow::Owned(P::Link::default()),
+    }
 }
 
 fn render<V: serde::Serialize + 'static>(slot: &Slot) -> Option<Bytes> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::contract::{Key, Name, Offset, Partition, Recorded, Sources, Target, Version};
 use crate::log::{Chain, Partitions, Term};
 
-use super::any_projection::{AnyProjection, Slot};
+use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::status::ViewKind;
 use super::whole::Whole;
 
@@ -127,7 +127,7 @@ impl AnyProjection for History {
         None
     }
 
-    fn keys(&self, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
+    fn keys(&self, _: Option<&LinkSlot>, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
         let whole = Whole::in_place(recorded);
         let mut keys = Vec::with_capacity(2);
         if whole.events > 0 {
@@ -145,7 +145,7 @@ impl AnyProjection for History {
         Ok(Box::new(doc))
     }
 
-    fn fold(&self, slot: &mut Slot, key: &str, recorded: &Recorded<'_>) {
+    fn fold(&self, slot: &mut Slot, key: &str, _: Option<&LinkSlot>, recorded: &Recorded<'_>) {
         let doc = slot.downcast_mut().expect("a slot of this projection's");
         let (whole, offset) = (Whole::in_place(recorded), recorded.position().offset);
         if key.starts_with('@') {

@@ -289,7 +289,7 @@ impl Mending {
     /// The view after a record; the one before it stays whole, since a fold may panic.
     fn fold(&self, record: &LogRecord, position: Position) -> Result<Option<Bytes>, Poison> {
         let projection = &*self.projection;
-        let step = decode(projection, Some(&self.source), &self.target, record, position);
+        let step = decode(projection, Some(&self.source), &self.target, None, record, position);
         let step = step.map_err(|bad| match bad {
             Bad::Newer(error) => Poison { version: None, error },
             Bad::Poison(poison) => poison,
@@ -299,7 +299,8 @@ impl Mending {
             error: format!("the view before it cannot be read: {error}"),
         };
         let mut slot = projection.slot(self.view.as_deref()).map_err(torn)?;
-        step.fold(|key, recorded| projection.fold(&mut slot, key, recorded))?;
+        // Only views of one aggregate each are mended: they have no links.
+        step.fold(|key, link, recorded| projection.fold(&mut slot, key, link, recorded))?;
         Ok(projection.render(&slot))
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::contract::Key;
+use crate::contract::{Key, Partition};
 use crate::ports::{KEY_INDEX, RangeQuery, StoreError};
 
 use super::generations::Live;
@@ -50,13 +50,20 @@ impl Views {
             }
             if same == state {
                 tracing::error!(%space, %key, "the view store has lost a view");
-                if let Some(lane) = live.mends.get(partition.0 as usize) {
-                    // A full queue has this in it, or will be asked again.
-                    drop(lane.try_send(Mend::GiveUp));
-                }
+                live.give_up(partition);
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+}
+
+impl Live {
+    /// Tells a lane that its space has lost something.
+    pub(super) fn give_up(&self, partition: Partition) {
+        if let Some(lane) = self.mends.get(partition.0 as usize) {
+            // A full queue has this in it, or will be asked again.
+            drop(lane.try_send(Mend::GiveUp));
+        }
     }
 }

@@ -12,9 +12,9 @@ use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
 use crate::contract::{Key, Offset, Partition, Position, Positions};
-use crate::gate::Gate;
+use crate::gate::{Gate, GateState};
 use crate::log::Checkpoint;
-use crate::ports::{EventLog, StoreError, ViewStore};
+use crate::ports::{EventLog, KEY_INDEX, StoreError, ViewStore};
 
 use super::any_projection::AnyProjection;
 use super::ends::Ends;
@@ -22,7 +22,7 @@ use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
 use super::past::Records;
-use super::status::{LaneState, LaneStatus, ProjectionInfo};
+use super::status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
 use super::streams::Streams;
 use super::waiting::Waiting;
 use super::workspace::doc_key;
@@ -80,6 +80,30 @@ pub enum QueryError {
     /// The views have not come to the position, or are being rebuilt. Retry later.
     #[error("the views are behind: {0}")]
     Behind(String),
+    /// Merged views are read by key only. Do not retry.
+    #[error("the views of `{0}` are merged over the partitions: they are read by key, not listed")]
+    NotListed(String),
+    /// No index serves the list. Do not retry.
+    #[error("the parameter `{parameter}`: {detail}")]
+    NotServed {
+        /// The parameter that none serves.
+        parameter: String,
+        /// Why.
+        detail: String,
+        /// The fields of each index.
+        indexes: Vec<Vec<&'static str>>,
+    },
+    /// The value of a parameter is none. Do not retry.
+    #[error("the parameter `{parameter}`: {expected} is expected")]
+    BadValue {
+        /// Which parameter.
+        parameter: String,
+        /// What its value may be.
+        expected: String,
+    },
+    /// The cursor is not one that a page of the same query gave. Do not retry.
+    #[error("the cursor is not one that a page of this query gave; begin without one")]
+    BadCursor,
     /// The position is beyond the log's end. Do not retry.
     #[error("position {position} is not in the log, whose partition ends at {end}")]
     PositionUnknown {
@@ -119,8 +143,8 @@ pub enum QueryError {
 }
 
 /// What one look at the store gave.
-enum Look {
-    Answer(Result<Found, QueryError>),
+pub(super) enum Look<T> {
+    Answer(T),
     /// This partition has not come far enough.
     NotYet(Partition),
 }
@@ -146,7 +170,8 @@ impl Views {
         wait: Duration,
     ) -> Result<Found, QueryError> {
         let entry = self.0.entry(projection)?;
-        let mut waiting = Waiting::begin(&self.0, entry, after, wait)?;
+        self.0.check(after)?;
+        let mut waiting = Waiting::new(&self.0, entry, after, wait);
         loop {
             let live = waiting.live().await?;
             match self.look(entry, &live, key, after).await? {
@@ -156,7 +181,7 @@ impl Views {
                     return Err(QueryError::Behind(format!("the view of {key} is being rebuilt")));
                 }
                 Look::Answer(answer) => return answer,
-                Look::NotYet(partition) => waiting.passed(&live, partition).await?,
+                Look::NotYet(partition) => waiting.moved(&live, partition).await?,
             }
         }
     }
@@ -173,7 +198,7 @@ impl Views {
         live: &Live,
         key: &Key,
         after: &Positions,
-    ) -> Result<Look, QueryError> {
+    ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let partitions = self.0.log.partitions();
         let home = entry.projection.partition_of(key, partitions);
         for position in
@@ -202,7 +227,7 @@ impl Views {
         live: &Live,
         doc: &[String],
         after: &Positions,
-    ) -> Result<Look, QueryError> {
+    ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
         let reads = homes.iter().map(|&partition| self.read(live, partition, doc));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
@@ -250,6 +275,7 @@ impl Views {
             revision: entry.projection.revision(),
             generation: live.as_ref().map(|live| live.generation),
             keyed_by: entry.projection.kind(),
+            indexes: indexes(entry.projection.as_ref()),
             schema: entry.projection.schema(),
             paused,
             newer_events,
@@ -264,6 +290,54 @@ impl Inner {
     pub(super) fn entry(&self, projection: &str) -> Result<&Entry, QueryError> {
         let entry = self.entries.get(projection).filter(|it| !it.projection.reads_records());
         entry.ok_or_else(|| QueryError::UnknownProjection(projection.to_owned()))
+    }
+
+    /// Checks what can be known before anything is looked at.
+    pub(super) fn check(&self, after: &Positions) -> Result<(), QueryError> {
+        self.check_store()?;
+        self.check_partitions(after)
+    }
+
+    /// A store whose settings are wrong, such as one that evicts, is not believed.
+    fn check_store(&self) -> Result<(), QueryError> {
+        if self.store_gate.is_open() {
+            return Ok(());
+        }
+        match self.store_gate.state() {
+            GateState::Open => Ok(()),
+            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
+            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
+        }
+    }
+
+    fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
+        let partitions = self.log.partitions().count();
+        match after.iter().find(|position| position.partition.0 >= partitions) {
+            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that these positions are in the log.
+    pub(super) async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
+        for position in after.iter() {
+            let end = self.log.end(position.partition).await;
+            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
+            if position.offset >= end {
+                return Err(QueryError::PositionUnknown { position, end });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields of each index of a projection, that by key first; none when it is not listed.
+pub(super) fn indexes(projection: &dyn AnyProjection) -> Vec<Vec<&'static str>> {
+    match projection.kind() {
+        ViewKind::Merged | ViewKind::Records => Vec::new(),
+        ViewKind::Aggregate(_) => {
+            std::iter::once(vec![KEY_INDEX]).chain(projection.indexes().iter()).collect()
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub struct ProjectionInfo {
     pub generation: Option<Uuid>,
     /// The aggregate type whose ids are its keys, or that it is merged.
     pub keyed_by: ViewKind,
+    /// The fields of each index by which its views are listed.
+    #[serde(skip)]
+    pub indexes: Vec<Vec<&'static str>>,
     /// The JSON Schema of its views.
     #[serde(skip)]
     pub schema: Value,

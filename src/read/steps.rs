@@ -5,19 +5,21 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::contract::{Key, Partition, Position, Recorded, Source, Target, Version};
 use crate::events::{Commit, Decoded, Undecodable, Unreadable};
 use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
 
-use super::any_projection::AnyProjection;
+use super::any_projection::{AnyProjection, LinkSlot};
 use super::parked::{Parked, ParkedMap, Poison};
 use super::status::ViewKind;
 use super::whole::Whole;
+use super::workspace::Workspace;
 
 /// Records at which a fold panicked, by `TYPE/ID`: there the aggregate is to be parked.
 pub(super) type PoisonMap = BTreeMap<String, (Position, Poison)>;
@@ -27,7 +29,16 @@ pub(super) struct Step<'r> {
     target: Target,
     commit: Commit<'r>,
     position: Position,
-    events: Vec<(Decoded, Option<Vec<Key>>)>,
+    events: Vec<Event>,
+}
+
+/// An event to fold.
+struct Event {
+    decoded: Decoded,
+    /// The keys that it changes; `None` is the id of its aggregate.
+    keys: Option<Vec<Key>>,
+    /// What the projection remembers of the aggregate after it, if it remembers anything.
+    link: Option<LinkSlot>,
 }
 
 /// What a run of records asks of a projection.
@@ -39,6 +50,8 @@ pub(super) struct Steps<'r> {
     pub(super) taken: usize,
     /// Parked sequences that grew or began.
     pub(super) parked: ParkedMap,
+    /// The links that the steps change, as they are after the last one.
+    pub(super) links: HashMap<Target, LinkSlot>,
     /// Go no further.
     pub(super) stop: Option<Stop>,
     /// Aggregates that are held back, with those parked here.
@@ -60,18 +73,25 @@ pub(super) struct Before<'l> {
     pub(super) tracker: &'l Tracker,
     pub(super) parked: &'l ParkedMap,
     pub(super) poison: &'l PoisonMap,
+    /// Has the link of every aggregate of the records, where the projection has links.
+    pub(super) links: &'l Workspace<LinkSlot>,
 }
+
+/// A link, and its place in the index of keys.
+const CHANGES_PER_LINK: usize = 2;
 
 /// How far a run may go.
 pub(super) struct Limits {
-    /// Keys that it may touch.
-    pub(super) keys_max: usize,
+    /// Changes that it may ask for.
+    pub(super) changes_max: usize,
+    /// The most changes that one view needs: itself, and its places in the indexes.
+    pub(super) per_view: usize,
     /// Aggregates that may be held back.
     pub(super) parked_max: usize,
 }
 
 impl<'r> Steps<'r> {
-    /// Takes records until they touch too many keys, or something newer than this binary comes.
+    /// Takes records until they ask for too many changes, or one comes that cannot be taken.
     pub(super) fn of(
         projection: &dyn AnyProjection,
         before: &Before<'_>,
@@ -84,13 +104,14 @@ impl<'r> Steps<'r> {
             tracker: *before.tracker,
             taken: 0,
             parked: ParkedMap::new(),
+            links: HashMap::new(),
             stop: None,
             held: before.parked.len(),
         };
         let mut keys = HashSet::new();
         for record in records {
             // Another sequence may grow with every record.
-            if steps.taken > 0 && keys.len() + steps.parked.len() >= limits.keys_max {
+            if steps.taken > 0 && steps.changes(limits, &keys) >= limits.changes_max {
                 break;
             }
             let mut after = steps.tracker;
@@ -99,11 +120,10 @@ impl<'r> Steps<'r> {
                 let position = position(record);
                 match steps.read(projection, before, record, position, limits.parked_max) {
                     Reading::Step(step) => {
-                        let parked = steps.parked.len();
-                        if limits.exceeded_by(&mut keys, &step, parked) && !steps.is_empty() {
+                        if steps.exceed(limits, &mut keys, &step) {
                             break;
                         }
-                        steps.steps.push(*step);
+                        steps.take(*step, before);
                     }
                     Reading::Skip => {}
                     Reading::Stop(stop) => {
@@ -118,8 +138,36 @@ impl<'r> Steps<'r> {
         steps
     }
 
-    fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.parked.is_empty()
+    /// The changes that the steps ask for, at most.
+    fn changes(&self, limits: &Limits, keys: &HashSet<String>) -> usize {
+        let links = self.links.len() * CHANGES_PER_LINK;
+        keys.len() * limits.per_view + links + self.parked.len()
+    }
+
+    /// Whether a further step would ask for too many changes. The first is always taken.
+    fn exceed(&self, limits: &Limits, keys: &mut HashSet<String>, step: &Step<'_>) -> bool {
+        if limits.changes_max == usize::MAX {
+            return false;
+        }
+        for key in step.keys() {
+            if !keys.contains(key) {
+                keys.insert(key.to_owned());
+            }
+        }
+        let link = step.link().map_or(0, |_| CHANGES_PER_LINK);
+        let is_first = self.steps.is_empty() && self.parked.is_empty();
+        self.changes(limits, keys) + link > limits.changes_max && !is_first
+    }
+
+    fn take(&mut self, step: Step<'r>, known: &Before<'_>) {
+        if let Some(link) = step.link() {
+            let held = known.links.get(step.target.as_str());
+            let before = self.links.get(&step.target).or(held);
+            if !before.is_some_and(|before| Arc::ptr_eq(before, link)) {
+                self.links.insert(step.target.clone(), link.clone());
+            }
+        }
+        self.steps.push(step);
     }
 
     fn read(
@@ -147,7 +195,10 @@ impl<'r> Steps<'r> {
         let poison = known.poison.get(name).filter(|(at, _)| *at == position);
         let step = match poison {
             Some((_, poison)) => Err(Bad::Poison(poison.clone())),
-            None => decode(projection, source, &target, record, position),
+            None => {
+                let link = self.links.get(&target).or_else(|| known.links.get(name)).cloned();
+                decode(projection, source, &target, link, record, position)
+            }
         };
         let poison = match step {
             Ok(step) => return Reading::Step(Box::new(step)),
@@ -171,21 +222,6 @@ impl<'r> Steps<'r> {
         self.parked.insert(name.to_owned(), Parked::first(record, position, before, poison));
         self.held += 1;
         Reading::Skip
-    }
-}
-
-impl Limits {
-    /// Whether the step touches too many keys together with those before it.
-    fn exceeded_by(&self, keys: &mut HashSet<String>, step: &Step<'_>, parked: usize) -> bool {
-        if self.keys_max == usize::MAX {
-            return false;
-        }
-        for key in step.keys() {
-            if !keys.contains(key) {
-                keys.insert(key.to_owned());
-            }
-        }
-        keys.len() + parked > self.keys_max
     }
 }
 
@@ -215,34 +251,40 @@ impl Step<'_> {
 
     /// All keys that its events change; one may come twice.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        let own = self.events.iter().any(|(_, keys)| keys.is_none());
+        let own = self.events.iter().any(|event| event.keys.is_none());
         let own = own.then(|| self.target.id()).into_iter();
-        let named = self.events.iter().filter_map(|(_, keys)| keys.as_ref());
+        let named = self.events.iter().filter_map(|event| event.keys.as_ref());
         own.chain(named.flatten().map(Key::as_str))
     }
 
-    /// Folds each event into each key that it changes, in order, until a fold panics.
-    pub(super) fn fold(&self, mut fold: impl FnMut(&str, &Recorded<'_>)) -> Result<(), Poison> {
-        let version = Cell::new(None);
+    /// Folds each event into each key that it changes, with the link after it, in order, until a
+    /// fold panics.
+    pub(super) fn fold(
+        &self,
+        mut fold: impl FnMut(&str, Option<&LinkSlot>, &Recorded<'_>),
+    ) -> Result<(), Poison> {
+        let at = Cell::new(None);
         let each = || {
-            for (i, (_, keys)) in self.events.iter().enumerate() {
-                let recorded = self.recorded(i);
-                version.set(Some(recorded.version()));
-                match keys {
-                    None => fold(self.target.id(), &recorded),
-                    Some(keys) => keys.iter().for_each(|key| fold(key.as_str(), &recorded)),
+            for (i, event) in self.events.iter().enumerate() {
+                let Self { target, commit, position, .. } = self;
+                let recorded = recorded(target, commit, *position, i, &*event.decoded);
+                at.set(Some(recorded.version()));
+                let mut fold = |key: &str| fold(key, event.link.as_ref(), &recorded);
+                match &event.keys {
+                    None => fold(self.target.id()),
+                    Some(keys) => keys.iter().for_each(|key| fold(key.as_str())),
                 }
             }
         };
         catch_unwind(AssertUnwindSafe(each)).map_err(|panic| Poison {
-            version: version.get(),
+            version: at.get(),
             error: format!("the projection's fold panicked: {}", said(&*panic)),
         })
     }
 
-    fn recorded(&self, event: usize) -> Recorded<'_> {
-        let decoded = &*self.events[event].0;
-        recorded(&self.target, &self.commit, self.position, event, decoded)
+    /// The link after its last event.
+    fn link(&self) -> Option<&LinkSlot> {
+        self.events.last().and_then(|event| event.link.as_ref())
     }
 }
 
@@ -270,11 +312,13 @@ fn recorded<'a>(
     }
 }
 
-/// Reads a record. What a user wrote (an upcaster, `keys`) may panic: that is poison, too.
+/// Reads a record; `link` is what is remembered of its aggregate before it. What a user wrote (an
+/// upcaster, `link`, `keys`) may panic: that is poison, too.
 pub(super) fn decode<'r>(
     projection: &dyn AnyProjection,
     source: Option<&Source>,
     target: &Target,
+    mut link: Option<LinkSlot>,
     record: &'r LogRecord,
     position: Position,
 ) -> Result<Step<'r>, Bad> {
@@ -287,8 +331,8 @@ pub(super) fn decode<'r>(
     };
     let Some(source) = source else {
         let whole = Whole::of(record.stamp, &commit);
-        let keys = projection.keys(&recorded(target, &commit, position, 0, &whole));
-        let events: Vec<(Decoded, _)> = vec![(Box::new(whole), keys)];
+        let keys = projection.keys(None, &recorded(target, &commit, position, 0, &whole));
+        let events = vec![Event { decoded: Box::new(whole), keys, link: None }];
         return Ok(Step { target: target.clone(), commit, position, events });
     };
     let mut events = Vec::with_capacity(commit.events.len());
@@ -296,11 +340,18 @@ pub(super) fn decode<'r>(
         let poison = |error| Bad::Poison(Poison { version: Some(version(&commit, i)), error });
         let read = || -> Result<_, Undecodable> {
             let decoded = (source.decode)(stored)?;
-            let keys = projection.keys(&recorded(target, &commit, position, i, &*decoded));
-            Ok((decoded, keys))
+            let recorded = recorded(target, &commit, position, i, &*decoded);
+            let before = link.as_ref().zip(projection.links());
+            let changed = before.and_then(|(before, links)| links.link(before, &recorded));
+            let link = changed.or_else(|| link.clone());
+            let keys = projection.keys(link.as_ref(), &recorded);
+            Ok(Event { decoded, keys, link })
         };
         match catch_unwind(AssertUnwindSafe(read)) {
-            Ok(Ok(event)) => events.push(event),
+            Ok(Ok(event)) => {
+                link.clone_from(&event.link);
+                events.push(event);
+            }
             Ok(Err(error)) if error.is_newer() => return Err(Bad::Newer(error.to_string())),
             Ok(Err(error)) => return Err(poison(error.to_string())),
             Err(panic) => return Err(poison(format!("reading it panicked: {}", said(&*panic)))),
@@ -323,7 +374,7 @@ pub(super) fn keys_touched(
         return vec![Key::known(target.id())];
     }
     let position = Position { partition, offset: record.offset };
-    let step = decode(projection, Some(source), &target, record, position);
+    let step = decode(projection, Some(source), &target, None, record, position);
     step.map_or_else(|_| Vec::new(), |step| step.keys().map(Key::known).collect())
 }
 
@@ -338,9 +389,14 @@ pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing")
 }
 
-/// The source whose type stands before the `/` of a record's key.
-fn source_of<'s>(sources: &'s [Source], key: &[u8]) -> Option<&'s Source> {
+/// The aggregate that a record is of, if it is of one that the projection reads.
+pub(super) fn source_and_target<'s>(
+    sources: &'s [Source],
+    record: &LogRecord,
+) -> Option<(&'s Source, Target)> {
+    let key = record.key.as_deref()?;
     let slash = key.iter().position(|&byte| byte == b'/')?;
     let aggregate_type: &[u8] = &key[Range { start: 0, end: slash }];
-    sources.iter().find(|source| source.aggregate_type.as_bytes() == aggregate_type)
+    let is_it = |source: &&Source| source.aggregate_type.as_bytes() == aggregate_type;
+    Some((sources.iter().find(is_it)?, Target::parse(key).ok()?))
 }

@@ -14,7 +14,7 @@ use crate::contract::{Key, Name, Offset, Partition, Recorded, Sources, Time};
 use crate::log::Partitions;
 use crate::ports::Clock;
 
-use super::any_projection::{AnyProjection, Slot};
+use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::status::ViewKind;
 
 /// The longest id that is traced, in bytes: that of a header.
@@ -134,7 +134,7 @@ impl AnyProjection for Traces {
         None
     }
 
-    fn keys(&self, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
+    fn keys(&self, _: Option<&LinkSlot>, recorded: &Recorded<'_>) -> Option<Vec<Key>> {
         let (correlation, causation) = (recorded.correlation_id(), recorded.causation_id());
         let is_traced = correlation.or(causation).is_some();
         if !is_traced || self.left(recorded.time()).is_zero() {
@@ -155,7 +155,7 @@ impl AnyProjection for Traces {
         Ok(Box::new(trace))
     }
 
-    fn fold(&self, slot: &mut Slot, _: &str, recorded: &Recorded<'_>) {
+    fn fold(&self, slot: &mut Slot, _: &str, _: Option<&LinkSlot>, recorded: &Recorded<'_>) {
         let held: &mut Option<Trace> = slot.downcast_mut().expect("a slot of this projection's");
         let (offset, time) = (recorded.position().offset, recorded.time());
         // One that has ended is another one's: so it is when nothing of it was held.

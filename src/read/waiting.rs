@@ -1,4 +1,7 @@
-//! A query that has no answer yet: it waits for a generation, or for positions, up to a limit.
+//! How a query waits: for a live generation, and for the positions that it names.
+//!
+//! A lane of this process tells of its commits itself. Where another process commits, the store
+//! tells of it; since that may get lost, the store is looked at from time to time as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,83 +9,109 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::contract::{Offset, Partition, Positions};
-use crate::gate::GateState;
-use crate::ports::StoreError;
+use crate::ports::{Space, Watch};
 
 use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
 use super::queries::{Entry, Inner, QueryError};
+use super::status::LaneState;
 
 /// How long a wait goes on before the log is asked whether the position exists at all.
 const TRUST: Duration = Duration::from_millis(100);
 
-/// How often a wait looks at the store, for commits of another process.
+/// How often a wait looks at the store, whatever it was told.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a query has waited for so far.
-pub(super) struct Waiting<'v> {
-    views: &'v Inner,
-    entry: &'v Entry,
-    after: &'v Positions,
+/// One query's wait.
+pub(super) struct Waiting<'q> {
+    views: &'q Inner,
+    entry: &'q Entry,
+    after: &'q Positions,
     begun: Instant,
     deadline: Instant,
-    /// Whether the log has said that it has the positions.
+    /// Whether the positions were found to be in the log.
     trusted: bool,
-    /// Whether the lane said, when it was last asked, that it has passed the position.
+    /// Whether the lane said more than the store showed.
     told: bool,
+    /// Tells of the commits of another process.
+    watch: Option<(Space, Box<dyn Watch>)>,
 }
 
-impl<'v> Waiting<'v> {
-    /// Begins to wait for these positions, at most so long.
-    pub(super) fn begin(
-        views: &'v Inner,
-        entry: &'v Entry,
-        after: &'v Positions,
+impl<'q> Waiting<'q> {
+    /// A wait for positions; without any it does not wait.
+    pub(super) fn new(
+        views: &'q Inner,
+        entry: &'q Entry,
+        after: &'q Positions,
         wait: Duration,
-    ) -> Result<Self, QueryError> {
-        views.check_store()?;
-        views.check_partitions(after)?;
+    ) -> Self {
         let begun = Instant::now();
         let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        Ok(Self { views, entry, after, begun, deadline, trusted: false, told: false })
+        let (trusted, told, watch) = (false, false, None);
+        Self { views, entry, after, begun, deadline, trusted, told, watch }
     }
 
-    /// The generation to read.
-    pub(super) async fn live(&self) -> Result<Arc<Live>, QueryError> {
-        loop {
-            let live = self.entry.live.borrow().clone();
-            match live {
-                Some(live) => return Ok(live),
-                None => self.wait_for_live().await?,
-            }
+    /// The generation to look at.
+    pub(super) async fn live(&mut self) -> Result<Arc<Live>, QueryError> {
+        // Nearly always it is there, and no timer is needed.
+        let live = self.entry.live.borrow().clone();
+        if let Some(live) = live {
+            return Ok(live);
         }
+        let mut live = self.entry.live.clone();
+        if let Ok(Ok(live)) = timeout_at(self.deadline, live.wait_for(Option::is_some)).await
+            && let Some(live) = live.clone()
+        {
+            return Ok(live);
+        }
+        Err(QueryError::Behind(match &*self.entry.blocked.borrow() {
+            Some(blocked) => {
+                format!("no generation is live, and none can be built: {}", blocked.detail())
+            }
+            None => "no generation is live yet; one is being built".to_owned(),
+        }))
     }
 
-    /// Returns when it is worth to look again at a partition that had not come far enough.
-    pub(super) async fn passed(
+    /// Returns when it is worth looking again at a partition that has not come far enough.
+    pub(super) async fn moved(
         &mut self,
         live: &Live,
         partition: Partition,
     ) -> Result<(), QueryError> {
-        if Instant::now() >= self.deadline {
-            return Err(QueryError::Behind(behind(live, partition, self.after)));
-        }
-        if !self.trusted && self.begun.elapsed() >= TRUST {
+        let is_over = Instant::now() >= self.deadline;
+        if !self.trusted && (is_over || self.begun.elapsed() >= TRUST) {
             self.views.check_positions(self.after).await?;
             self.trusted = true;
         }
-        let at = partition.0 as usize;
-        let _hurry = self.views.paces[at].hurry();
-        let _linger = self.entry.lingers.get(at).map(Pace::hurry);
-        let mut progress = live.lanes[at].clone();
-        let passed = |progress: &Progress| has_passed(progress, self.after.get(partition));
+        if is_over {
+            return Err(QueryError::Behind(behind(live, partition, self.after)));
+        }
+        let _hurry = self.views.paces[partition.0 as usize].hurry();
+        let _linger = self.entry.lingers.get(partition.0 as usize).map(Pace::hurry);
+        let mut progress = live.lanes[partition.0 as usize].clone();
+        let wanted = self.after.get(partition);
+        let passed = |progress: &Progress| has_passed(progress, wanted);
         let look_at = (Instant::now() + LOOK).min(self.deadline);
         // A lane that twice says more than the store shows has lost its space, and does not
         // know it yet: without a rest this would ask the store again and again.
-        let told = passed(&progress.borrow());
-        let told_again = std::mem::replace(&mut self.told, told) && told;
-        let ended = matches!(timeout_at(look_at, progress.wait_for(passed)).await, Ok(Err(_)));
+        let told_again = std::mem::replace(&mut self.told, passed(&progress.borrow())) && self.told;
+        let commits_here = progress.borrow().state == LaneState::Following;
+        if !commits_here && self.begin_watch(live, partition).await {
+            return Ok(()); // what was committed before the watch, it does not tell of
+        }
+        let other = async {
+            match &mut self.watch {
+                Some((_, watch)) if !commits_here => watch.moved().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = progress.wait_for(passed) => ended.is_err(),
+            () = other => false,
+            () = sleep_until(look_at) => false,
+        };
         if ended || told_again {
             // Only the store can tell what the lane's successor has done.
             sleep_until(look_at).await;
@@ -90,52 +119,14 @@ impl<'v> Waiting<'v> {
         Ok(())
     }
 
-    async fn wait_for_live(&self) -> Result<(), QueryError> {
-        let mut live = self.entry.live.clone();
-        let waited = timeout_at(self.deadline, live.wait_for(Option::is_some)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(QueryError::Behind(match &*self.entry.blocked.borrow() {
-                Some(blocked) => {
-                    let why = blocked.detail();
-                    format!("no generation is live, and none can be built: {why}")
-                }
-                None => "no generation is live yet; one is being built".to_owned(),
-            })),
+    /// Watches the partition's space; says whether it did not do so before.
+    async fn begin_watch(&mut self, live: &Live, partition: Partition) -> bool {
+        let space = live.space(partition).expect("positions were checked against the partitions");
+        if self.watch.as_ref().is_some_and(|(watched, _)| watched == space) {
+            return false;
         }
-    }
-}
-
-impl Inner {
-    /// A store whose settings are wrong, such as one that evicts, is not believed.
-    fn check_store(&self) -> Result<(), QueryError> {
-        if self.store_gate.is_open() {
-            return Ok(());
-        }
-        match self.store_gate.state() {
-            GateState::Open => Ok(()),
-            GateState::Waiting(why) => Err(StoreError::Unavailable(why).into()),
-            GateState::Refused(why) => Err(StoreError::Settings(vec![why]).into()),
-        }
-    }
-
-    pub(super) fn check_partitions(&self, after: &Positions) -> Result<(), QueryError> {
-        let partitions = self.log.partitions().count();
-        match after.iter().find(|position| position.partition.0 >= partitions) {
-            Some(position) => Err(QueryError::PartitionUnknown { position, partitions }),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) async fn check_positions(&self, after: &Positions) -> Result<(), QueryError> {
-        for position in after.iter() {
-            let end = self.log.end(position.partition).await;
-            let end = end.map_err(|error| QueryError::LogUnavailable(error.to_string()))?;
-            if position.offset >= end {
-                return Err(QueryError::PositionUnknown { position, end });
-            }
-        }
-        Ok(())
+        self.watch = Some((space.clone(), self.views.store.watch(space).await));
+        true
     }
 }
 

@@ -1,48 +1,64 @@
-//! The views that a lane holds in memory: those it works on, and those it may need again.
+//! The views that a lane holds in memory: those it works on, and those it may need again; and
+//! beside them the links of the aggregates, in a workspace of their own.
 //!
 //! What is in it is what the space holds plus what was folded since the last commit. After a
 //! commit whose outcome is unknown it is thrown away, and the space is asked again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::contract::Key;
 use crate::ports::{Change, KEY_INDEX};
 
-use super::any_projection::{AnyProjection, Slot};
+use super::index::Indexes;
+
+/// What the keys of views begin with, within their space.
+pub(super) const DOC: &str = "doc:";
+
+/// What the keys of links begin with.
+pub(super) const LINK: &str = "link:";
 
 /// The key of a view within its space.
 pub(super) fn doc_key(key: &str) -> String {
-    ["doc:", key].concat()
+    [DOC, key].concat()
 }
 
-struct Held {
-    slot: Slot,
-    /// Whether the space has a view under this key.
+struct Held<S> {
+    slot: S,
+    /// What lists the stored view in each index; none where there is no view.
+    members: Vec<Bytes>,
+    /// Whether the space has a value under this key.
     stored: bool,
     dirty: bool,
 }
 
-/// Views in memory, in two ages: when the young ones are too many they become the old ones, and
-/// the old ones are forgotten. A view that is used becomes young again.
-#[derive(Default)]
-pub(super) struct Workspace {
-    young: HashMap<Key, Held>,
-    old: HashMap<Key, Held>,
-    dirty: Vec<Key>,
-    /// Bytes of the views rendered so far, and how many: for the mean.
+/// Values in memory, in two ages: when the young ones are too many they become the old ones, and
+/// the old ones are forgotten. A value that is used becomes young again.
+pub(super) struct Workspace<S> {
+    prefix: &'static str,
+    young: HashMap<Arc<str>, Held<S>>,
+    old: HashMap<Arc<str>, Held<S>>,
+    dirty: Vec<Arc<str>>,
+    /// Bytes of the values rendered so far, and how many: for the mean.
     rendered: (usize, usize),
 }
 
-impl Workspace {
+impl<S> Workspace<S> {
+    /// Nothing yet, of the values whose keys begin like this.
+    pub(super) fn new(prefix: &'static str) -> Self {
+        let (young, old) = (HashMap::new(), HashMap::new());
+        Self { prefix, young, old, dirty: Vec::new(), rendered: (0, 0) }
+    }
+
     pub(super) fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
         self.dirty.clear();
     }
 
-    /// Whether the view under this key is held; makes it young.
+    /// Whether the value under this key is held; makes it young.
     pub(super) fn touch(&mut self, key: &str) -> bool {
         if self.young.contains_key(key) {
             return true;
@@ -52,53 +68,73 @@ impl Workspace {
         true
     }
 
-    /// Holds a view that was read, or found missing.
-    pub(super) fn hold(&mut self, key: Key, slot: Slot, stored: bool) {
-        self.young.insert(key, Held { slot, stored, dirty: false });
+    /// The key of a value within its space.
+    pub(super) fn stored_key(&self, key: &str) -> String {
+        [self.prefix, key].concat()
     }
 
-    /// The slot under a key that is held, to fold into.
-    pub(super) fn slot(&mut self, key: &str) -> &mut Slot {
+    /// Holds a value that was read, or found missing.
+    pub(super) fn hold(&mut self, key: &str, slot: S, stored: Option<&[u8]>, indexes: &Indexes) {
+        let doc = || self.stored_key(key);
+        let members = stored.map(|view| indexes.members(view, &doc())).unwrap_or_default();
+        let held = Held { slot, members, stored: stored.is_some(), dirty: false };
+        self.young.insert(Arc::from(key), held);
+    }
+
+    /// The slot under a key that is held.
+    pub(super) fn get(&self, key: &str) -> Option<&S> {
+        self.young.get(key).or_else(|| self.old.get(key)).map(|held| &held.slot)
+    }
+
+    /// The slot under a key that is held and young, to be changed.
+    pub(super) fn slot(&mut self, key: &str) -> &mut S {
         let held = self.young.get_mut(key).expect("every key of a step is loaded before it");
         if !held.dirty {
             held.dirty = true;
-            self.dirty.push(Key::known(key));
+            self.dirty.push(Arc::from(key));
         }
         &mut held.slot
     }
 
-    /// About how many bytes are held, by the views rendered so far.
+    /// About how many bytes are held, by the values rendered so far.
     pub(super) fn bytes(&self) -> usize {
-        /// What an entry needs beside its view, and the JSON of a view of unknown size.
+        /// What an entry needs beside its value, and the JSON of a value of unknown size.
         const OVERHEAD: usize = 256;
-        let (bytes, views) = self.rendered;
-        let mean = bytes.checked_div(views).unwrap_or(OVERHEAD);
+        let (bytes, values) = self.rendered;
+        let mean = bytes.checked_div(values).unwrap_or(OVERHEAD);
         (self.young.len() + self.old.len()) * (2 * mean + OVERHEAD)
     }
 
-    /// The changes that make the space equal to what is held.
-    pub(super) fn take_changes(&mut self, projection: &dyn AnyProjection) -> Vec<Change> {
+    /// The changes that make the space equal to what is held; `render` gives a slot's JSON.
+    pub(super) fn take_changes(
+        &mut self,
+        indexes: &Indexes,
+        render: impl Fn(&S) -> Option<Bytes>,
+        kept_for: impl Fn(&S) -> Option<Duration>,
+    ) -> Vec<Change> {
         let mut changes = Vec::with_capacity(2 * self.dirty.len());
         for key in std::mem::take(&mut self.dirty) {
-            let Some(held) = self.young.get_mut(key.as_str()) else { continue };
+            let stored_key = self.stored_key(&key);
+            let Some(held) = self.young.get_mut(&key) else { continue };
             held.dirty = false;
-            let doc = doc_key(key.as_str());
-            let (index, member) = (KEY_INDEX.to_owned(), Bytes::from(doc.clone()));
-            match projection.render(&held.slot) {
+            let value = render(&held.slot);
+            let members = value.as_ref().map(|view| indexes.members(view, &stored_key));
+            held.relist(indexes, members.unwrap_or_default(), &mut changes);
+            let (index, member) = (KEY_INDEX.to_owned(), Bytes::from(stored_key.clone()));
+            let was_stored = std::mem::replace(&mut held.stored, value.is_some());
+            match value {
                 Some(value) => {
                     self.rendered = (self.rendered.0 + value.len(), self.rendered.1 + 1);
-                    let expires_in = projection.kept_for(&held.slot);
-                    changes.push(Change::Put { key: doc, value, expires_in });
+                    let expires_in = kept_for(&held.slot);
+                    changes.push(Change::Put { key: stored_key, value, expires_in });
                     // What expires is not listed: nobody would take it off the list.
-                    if !held.stored && expires_in.is_none() {
+                    if !was_stored && expires_in.is_none() {
                         changes.push(Change::IndexPut { index, member });
                     }
-                    held.stored = true;
                 }
-                None if held.stored => {
-                    changes.push(Change::Delete { key: doc });
+                None if was_stored => {
+                    changes.push(Change::Delete { key: stored_key });
                     changes.push(Change::IndexDelete { index, member });
-                    held.stored = false;
                 }
                 None => {}
             }
@@ -106,12 +142,32 @@ impl Workspace {
         changes
     }
 
-    /// Forgets the views that were not used for longest, when there are too many. Only between
+    /// Forgets the values that were not used for longest, when there are too many. Only between
     /// commits: nothing is dirty then.
     pub(super) fn age(&mut self, len_max: usize) {
         debug_assert!(self.dirty.is_empty(), "what is not committed must not be forgotten");
         if self.young.len() > len_max / 2 {
             self.old = std::mem::take(&mut self.young);
+        }
+    }
+}
+
+impl<S> Held<S> {
+    /// Takes the value's old members out of the indexes and puts the new ones in, where they are
+    /// not the same.
+    fn relist(&mut self, indexes: &Indexes, new: Vec<Bytes>, changes: &mut Vec<Change>) {
+        let old = std::mem::replace(&mut self.members, new);
+        for (at, index) in indexes.names().enumerate() {
+            let (old, new) = (old.get(at), self.members.get(at));
+            if old == new {
+                continue;
+            }
+            if let Some(member) = old.cloned() {
+                changes.push(Change::IndexDelete { index: index.to_owned(), member });
+            }
+            if let Some(member) = new.cloned() {
+                changes.push(Change::IndexPut { index: index.to_owned(), member });
+            }
         }
     }
 }

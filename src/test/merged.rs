@@ -1,15 +1,15 @@
-//! Tests of a [`MergedProjection`]: every aggregate is in a partition of its own, so that each
-//! view of more than one aggregate is merged from parts.
+//! Tests of a [`MergedProjection`](crate::MergedProjection), or one with links: every aggregate
+//! is in a partition of its own, so that each view of more than one aggregate is merged from parts.
 
 use std::collections::BTreeMap;
 
-use crate::contract::{Aggregate, EventOf, Key, MergedProjection, Partition, Time};
+use crate::contract::{Aggregate, EventOf, Key, LinkedProjection, Partition, Time};
 use crate::events::Metadata;
 
 use super::recorder::Recorder;
 use super::twin::{Twin, expect_view, json_of};
 
-/// A test of a merged projection.
+/// A test of a merged projection, with links or without.
 ///
 /// ```
 /// use retell::test::MergedTest;
@@ -22,16 +22,23 @@ use super::twin::{Twin, expect_view, json_of};
 ///     .then_view("all", Some(LightsOnView { on: 1 }));
 /// ```
 #[derive(Debug)]
-pub struct MergedTest<P: MergedProjection> {
+pub struct MergedTest<P: LinkedProjection> {
     projection: P,
     recorder: Recorder,
+    /// By aggregate; each has a partition of its own.
+    links: BTreeMap<Partition, Twin<P::Link>>,
     parts: BTreeMap<Key, BTreeMap<Partition, Twin<P::View>>>,
 }
 
-impl<P: MergedProjection> MergedTest<P> {
+impl<P: LinkedProjection> MergedTest<P> {
     /// A test of this projection.
     pub const fn of(projection: P) -> Self {
-        Self { projection, recorder: Recorder::new(), parts: BTreeMap::new() }
+        Self {
+            projection,
+            recorder: Recorder::new(),
+            links: BTreeMap::new(),
+            parts: BTreeMap::new(),
+        }
     }
 
     /// The events that an aggregate has had; further events may follow those of others.
@@ -64,7 +71,8 @@ impl<P: MergedProjection> MergedTest<P> {
     /// One more event, of this aggregate.
     ///
     /// # Panics
-    /// The id is no [`Key`], or the projection does not name `A` among its sources.
+    /// The id is no [`Key`], or the projection does not name `A` among its sources, or the link
+    /// of the aggregate becomes another one by being stored.
     #[must_use]
     pub fn when<A: Aggregate>(mut self, id: &str, event: EventOf<A>) -> Self {
         assert!(
@@ -74,15 +82,17 @@ impl<P: MergedProjection> MergedTest<P> {
             P::NAME,
         );
         let id = Key::new(id).expect("the id of an aggregate is a key");
-        let (projection, parts) = (&self.projection, &mut self.parts);
+        let (projection, links, parts) = (&self.projection, &mut self.links, &mut self.parts);
         self.recorder.record::<A>(&id, &event, |recorded| {
-            for key in projection.keys(recorded) {
-                let partition = recorded.position().partition;
-                let of_key = parts.entry(key.clone()).or_default();
-                of_key
-                    .entry(partition)
-                    .or_insert(Twin::EMPTY)
-                    .fold(|part| Some(projection.fold(part.unwrap_or_default(), &key, recorded)));
+            let partition = recorded.position().partition;
+            let link = links.entry(partition).or_insert(Twin::EMPTY);
+            link.fold(|link| Some(projection.link(link.unwrap_or_default(), recorded)));
+            let link = link.view().expect("it was folded");
+            for key in projection.keys(link, recorded) {
+                let part = parts.entry(key.clone()).or_default();
+                part.entry(partition).or_insert(Twin::EMPTY).fold(|part| {
+                    Some(projection.fold(part.unwrap_or_default(), &key, link, recorded))
+                });
             }
         });
         self
@@ -111,7 +121,7 @@ impl<P: MergedProjection> MergedTest<P> {
 ///
 /// # Panics
 /// One of the three does not hold; the message has the parts.
-pub fn check_merge<P: MergedProjection>(projection: &P, parts: &[P::View]) {
+pub fn check_merge<P: LinkedProjection>(projection: &P, parts: &[P::View]) {
     let merge = |left: &P::View, right: &P::View| projection.merge(left.clone(), right.clone());
     for a in parts {
         let whole = merge(a, &P::View::default());
@@ -136,10 +146,10 @@ fn expect_law<V: crate::contract::View>(law: &str, parts: &[&V], left: &V, right
 mod tests {
     use std::panic::catch_unwind;
 
-    use crate::contract::{Recorded, Sources};
+    use crate::contract::{MergedProjection, Recorded, Sources};
     use crate::doc::{Light, LightEvent, LightsOn, LightsOnView};
 
-    use super::*;
+    use super::{Key, MergedTest, check_merge};
 
     /// Counts as [`LightsOn`] does, but merges by this function.
     struct Lawless {

@@ -8,6 +8,7 @@
 //! | what was ever stored of them | [`check_stored_events`] |
 //! | a [`Projection`](crate::Projection) | [`ProjectionTest`] |
 //! | a [`MergedProjection`](crate::MergedProjection) | [`MergedTest`], [`check_merge`] |
+//! | a [`LinkedProjection`](crate::LinkedProjection) | the same |
 //! | that a changed view has another revision | [`check_view`], [`check_merged_view`] |
 //!
 //! The kit panics where an expectation does not hold, as tests do. It folds twice beside each

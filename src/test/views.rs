@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::contract::{MergedProjection, Projection};
+use crate::contract::{LinkedProjection, Projection};
 
 /// Checks that the views of a projection have the form that its revision stands for.
 ///
-/// A sample is a revision, and the JSON Schema that its views have: the JSON that this check
-/// prints where one is missing. Keep each for ever, in a file beside the tests: a new
+/// A sample is a revision, and the JSON Schema and the indexes that its views have: the JSON that
+/// this check prints where one is missing. Keep each for ever, in a file beside the tests: a new
 /// revision adds a sample and touches none. Texts that only explain are not compared.
 ///
 /// - Today's revision has a sample, and the views are of that form: otherwise `REVISION` was not
@@ -28,14 +28,18 @@ use crate::contract::{MergedProjection, Projection};
 /// # Panics
 /// One of these does not hold; it says which, and what the missing sample would be.
 pub fn check_view<P: Projection>(samples: &[(u32, &str)]) {
-    check(P::NAME, P::REVISION, &form_of::<P::View>(), samples);
+    let mut form = form_of::<P::View>();
+    if !P::INDEXES.is_empty() {
+        form["indexes"] = json!(P::INDEXES);
+    }
+    check(P::NAME, P::REVISION, &form, samples);
 }
 
 /// The same for a projection whose views are merged over the partitions.
 ///
 /// # Panics
 /// As [`check_view`].
-pub fn check_merged_view<P: MergedProjection>(samples: &[(u32, &str)]) {
+pub fn check_merged_view<P: LinkedProjection>(samples: &[(u32, &str)]) {
     check(P::NAME, P::REVISION, &form_of::<P::View>(), samples);
 }
 

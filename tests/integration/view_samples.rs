@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use retell::projections;
 use retell::test::{check_merged_view, check_view};
-use retell::{Aggregate, MergedProjection, Projection, Registrar};
+use retell::{Aggregate, LinkedProjection, Projection, Registrar};
 
 /// The projections that were checked.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Registrar for Checked {
         self
     }
 
-    fn merged<P: MergedProjection>(mut self, _: P) -> Self {
+    fn merged<P: LinkedProjection>(mut self, _: P) -> Self {
         with_samples(P::NAME, check_merged_view::<P>);
         self.0.insert(P::NAME.to_owned());
         self

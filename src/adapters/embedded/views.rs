@@ -30,7 +30,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::contract::Time;
 use crate::ports::{
-    Change, Clock, Commit, Dropped, InvalidCommit, Pointer, RangeQuery, Space, SpaceState,
+    Change, Clock, Commit, Dropped, InvalidCommit, Listed, Pointer, RangeQuery, Space, SpaceState,
     StoreError, ViewStore, Watch, Watchers,
 };
 
@@ -203,6 +203,16 @@ impl ViewStore for EmbeddedViews {
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
         let (space, query) = (space.clone(), query.clone());
         self.blocking(move |opened| opened.range(&space, &query)).await
+    }
+
+    async fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        let (space, query) = (space.clone(), query.clone());
+        self.blocking(move |opened| opened.page(&space, &query, bytes_max)).await
     }
 
     async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {

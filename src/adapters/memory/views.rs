@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::ports::{
-    Change, Clock, Commit, Dropped, InvalidCommit, Pointer, RangeQuery, Space, SpaceState,
+    Change, Clock, Commit, Dropped, InvalidCommit, Listed, Pointer, RangeQuery, Space, SpaceState,
     StoreError, ViewStore, Watch, Watchers,
 };
 
@@ -149,6 +149,17 @@ impl ViewStore for MemoryViews {
         query: &RangeQuery,
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
         Ok(self.look(space, |contents| (contents.state.clone(), contents.range(query))))
+    }
+
+    async fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        let now = self.clock.now();
+        Ok(self
+            .look(space, |contents| (contents.state.clone(), contents.page(query, bytes_max, now))))
     }
 
     async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {

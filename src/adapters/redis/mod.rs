@@ -26,8 +26,8 @@ use bytes::Bytes;
 
 use crate::config::{RedisConfig, RedisUrl};
 use crate::ports::{
-    Change, Commit, Dropped, InvalidCommit, Pointer, RangeQuery, Space, SpaceState, StoreError,
-    ViewStore, Watch,
+    Change, Commit, Dropped, InvalidCommit, Listed, Pointer, RangeQuery, Space, SpaceState,
+    StoreError, ViewStore, Watch,
 };
 
 use keys::Keys;
@@ -51,6 +51,7 @@ pub struct RedisViews {
 struct Scripts {
     commit: Script,
     drop: Script,
+    page: Script,
     range: Script,
     read_map: Script,
     set_pointer: Script,
@@ -80,6 +81,7 @@ impl RedisViews {
             scripts: Scripts {
                 commit: Script::new(include_str!("commit.lua")),
                 drop: Script::new(include_str!("drop.lua")),
+                page: Script::new(include_str!("page.lua")),
                 range: Script::new(include_str!("range.lua")),
                 read_map: Script::new(include_str!("read_map.lua")),
                 set_pointer: Script::new(include_str!("set_pointer.lua")),
@@ -132,6 +134,15 @@ impl ViewStore for RedisViews {
         query: &RangeQuery,
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
         self.read_range(space, query).await
+    }
+
+    async fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        self.read_page(space, query, bytes_max).await
     }
 
     async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {

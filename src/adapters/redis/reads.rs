@@ -6,7 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use redis::{Cmd, Value};
 
-use crate::ports::{RangeQuery, Space, SpaceState, StoreError};
+use crate::ports::{Listed, RangeQuery, Space, SpaceState, StoreError};
 
 use super::RedisViews;
 use super::fault::{fault, torn};
@@ -62,16 +62,45 @@ impl RedisViews {
         query: &RangeQuery,
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
         let of = self.keys.of(space);
-        let (from, to) = (bound(&query.from, b'-'), bound(&query.to, b'+'));
-        let (first, last) = if query.descending { (&to, &from) } else { (&from, &to) };
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let add = |cmd: &mut Cmd| {
             cmd.arg(of.checkpoint()).arg(of.index(&query.index));
-            cmd.arg(first).arg(last).arg(limit).arg(u8::from(query.descending));
+            add_range(cmd, query);
         };
         let answer = self.scripts.range.run(&self.reads, 2, add).await;
         with_state(space, answer.map_err(|error| fault(space, &error))?)
     }
+
+    pub(super) async fn read_page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        let of = self.keys.of(space);
+        let add = |cmd: &mut Cmd| {
+            cmd.arg(of.checkpoint()).arg(of.index(&query.index));
+            add_range(cmd, query);
+            cmd.arg(of.key("")).arg(bytes_max);
+        };
+        let answer = self.scripts.page.run(&self.reads, 2, add).await;
+        let [checkpoint, members, values] =
+            parts(space, answer.map_err(|error| fault(space, &error))?)?;
+        let state = state(space, bytes(space, checkpoint)?)?;
+        // A page that is full of bytes has fewer values than members: those are not on it.
+        let page = elements(space, members)?.into_iter().zip(elements(space, values)?);
+        let page = page.map(|(member, value)| {
+            Ok(Listed { member: some_bytes(space, member)?, value: bytes(space, value)? })
+        });
+        Ok((state, page.collect::<Result<_, StoreError>>()?))
+    }
+}
+
+/// What to give out of an index, as our scripts want it.
+fn add_range(cmd: &mut Cmd, query: &RangeQuery) {
+    let (from, to) = (bound(&query.from, b'-'), bound(&query.to, b'+'));
+    let (first, last) = if query.descending { (&to, &from) } else { (&from, &to) };
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    cmd.arg(first).arg(last).arg(limit).arg(u8::from(query.descending));
 }
 
 /// As `ZRANGE … BYLEX` wants it.
@@ -85,15 +114,20 @@ fn bound(bound: &Bound<Bytes>, unbounded: u8) -> Vec<u8> {
 
 /// A checkpoint and a list, as our scripts answer.
 fn with_state(space: &Space, answer: Value) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
-    let mut parts = elements(space, answer)?.into_iter();
-    let (Some(checkpoint), Some(list), None) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(torn(space, &"a script answers no pair"));
-    };
+    let [checkpoint, list] = parts(space, answer)?;
     let state = state(space, bytes(space, checkpoint)?)?;
-    let list = elements(space, list)?.into_iter().map(|value| {
-        bytes(space, value)?.ok_or_else(|| torn(space, &"a script answers nothing for a member"))
-    });
+    let list = elements(space, list)?.into_iter().map(|value| some_bytes(space, value));
     Ok((state, list.collect::<Result<_, _>>()?))
+}
+
+/// The parts of a script's answer.
+fn parts<const N: usize>(space: &Space, answer: Value) -> Result<[Value; N], StoreError> {
+    let parts = elements(space, answer)?;
+    parts.try_into().map_err(|_| torn(space, &format!("a script does not answer {N} parts")))
+}
+
+fn some_bytes(space: &Space, value: Value) -> Result<Bytes, StoreError> {
+    bytes(space, value)?.ok_or_else(|| torn(space, &"a script answers nothing for a member"))
 }
 
 fn state(space: &Space, checkpoint: Option<Bytes>) -> Result<SpaceState, StoreError> {

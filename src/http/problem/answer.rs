@@ -174,6 +174,11 @@ fn of_query(error: &QueryError) -> Answer {
         QueryError::PositionUnknown { .. } | QueryError::PartitionUnknown { .. } => {
             answer(400, Invalid, "position_unknown")
         }
+        QueryError::NotListed(_) | QueryError::NotServed { .. } => {
+            answer(400, Invalid, "not_indexed")
+        }
+        QueryError::BadValue { .. } => answer(400, Invalid, "bad_parameter"),
+        QueryError::BadCursor => answer(400, Invalid, "bad_cursor"),
         QueryError::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
         QueryError::Unreadable { .. } => unavailable("history_unreadable", LATE_SECS),
         QueryError::StreamsFull(_) => unavailable("streams_full", SOON_SECS),

@@ -33,6 +33,10 @@ pub(in super::super) struct Document<'a> {
     instance: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_version: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    indexes: Option<&'a [Vec<&'static str>]>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     reasons: &'a [Reason],
     #[serde(skip)]
@@ -51,6 +55,8 @@ impl<'a> Document<'a> {
             detail: problem.to_string(),
             instance: id.as_str(),
             current_version: problem.current_version(),
+            parameter: problem.parameter(),
+            indexes: problem.indexes(),
             reasons: match problem {
                 Problem::NotReady(reasons) => reasons,
                 _ => &[],

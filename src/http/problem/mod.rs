@@ -128,6 +128,26 @@ impl Problem {
         }
     }
 
+    /// The parameter that is wrong.
+    fn parameter(&self) -> Option<&str> {
+        match self {
+            Self::Query(
+                QueryError::NotServed { parameter, .. } | QueryError::BadValue { parameter, .. },
+            ) => Some(parameter),
+            Self::Query(QueryError::BadCursor) => Some("cursor"),
+            _ => None,
+        }
+    }
+
+    /// The indexes that there are, where none serves.
+    fn indexes(&self) -> Option<&[Vec<&'static str>]> {
+        match self {
+            Self::Query(QueryError::NotServed { indexes, .. }) => Some(indexes),
+            Self::Query(QueryError::NotListed(_)) => Some(&[]),
+            _ => None,
+        }
+    }
+
     /// The version that an aggregate has instead of the expected one.
     const fn current_version(&self) -> Option<Version> {
         match self {
@@ -211,7 +231,11 @@ fn query_in_public(error: &QueryError) -> String {
         QueryError::LogUnavailable(_) => LOG_SILENT.to_owned(),
         QueryError::Unreadable { what, .. } => format!("the history of {what} cannot be read"),
         QueryError::Store(error) => store_in_public(error).to_owned(),
-        QueryError::Behind(_)
+        QueryError::NotListed(_)
+        | QueryError::NotServed { .. }
+        | QueryError::BadValue { .. }
+        | QueryError::BadCursor
+        | QueryError::Behind(_)
         | QueryError::ReadersBusy(_)
         | QueryError::StreamsFull(_)
         | QueryError::PositionUnknown { .. }

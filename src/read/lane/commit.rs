@@ -2,6 +2,8 @@
 
 use crate::ports::{Change, Commit, SpaceState};
 
+use super::super::any_projection::{LinkSlot, Slot};
+use super::super::index::Indexes;
 use super::super::parked::PARKED_MAP;
 use super::{Halt, Lane, LaneParts};
 
@@ -34,6 +36,7 @@ impl Lane {
             self.commit_as(SpaceState::At(checkpoint), &[]).await?;
         }
         self.workspace.clear();
+        self.links.clear();
         Ok(())
     }
 
@@ -43,7 +46,15 @@ impl Lane {
 
     /// The changes that make the space equal to what is held.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
-        let mut changes = self.workspace.take_changes(self.parts.projection.as_ref());
+        let projection = self.parts.projection.as_ref();
+        let render = |slot: &Slot| projection.render(slot);
+        let mut changes = self
+            .workspace
+            .take_changes(projection.indexes(), render, |slot| projection.kept_for(slot));
+        if let Some(links) = projection.links() {
+            let render = |link: &LinkSlot| Some(links.render_link(link));
+            changes.append(&mut self.links.take_changes(Indexes::NONE, render, |_| None));
+        }
         for aggregate in std::mem::take(&mut self.regrown) {
             let map = PARKED_MAP.to_owned();
             changes.push(match self.parked.get(&aggregate) {

@@ -4,13 +4,14 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 
-use crate::contract::{Key, Position};
+use crate::contract::Position;
 use crate::ports::{LogRecord, SpaceState};
 
+use super::super::index::Indexes;
 use super::super::inlet::Inlet;
 use super::super::parked::Poison;
-use super::super::steps::{Before, Limits, Step, Steps};
-use super::super::workspace::doc_key;
+use super::super::steps::{Before, Limits, Step, Steps, source_and_target};
+use super::super::workspace::Workspace;
 use super::{Halt, IDLE_CHECK, Lane, LaneParts};
 
 /// Views read from the store at once.
@@ -51,7 +52,8 @@ impl Lane {
                 let built = fed.at_end || self.tracker.next() >= until;
                 // A fold that panics begins again at the last flush: not from far before each time.
                 let parked = self.parked.len() > parked;
-                if built || parked || self.workspace.bytes() > self.parts.build_bytes_max {
+                let held = self.workspace.bytes() + self.links.bytes();
+                if built || parked || held > self.parts.build_bytes_max {
                     self.flush().await?;
                 }
                 if built && self.state.checkpoint().is_some() {
@@ -68,9 +70,8 @@ impl Lane {
     async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
         let partition = self.parts.space.partition;
         let following = self.build_until.is_none();
-        // A view that is new takes two changes: itself, and its place in the index.
-        let live_max = self.parts.store.changes_max() / 2;
-        let keys_max = if following { live_max } else { usize::MAX };
+        let limits = self.limits(following);
+        self.load_links(records).await?;
         while !records.is_empty() {
             let position = |record: &LogRecord| Position { partition, offset: record.offset };
             let before = Before {
@@ -78,9 +79,8 @@ impl Lane {
                 tracker: &self.tracker,
                 parked: &self.parked,
                 poison: &self.poison,
+                links: &self.links,
             };
-            let parked_max = self.parts.config.parked_aggregates_max;
-            let limits = Limits { keys_max, parked_max };
             let projection = self.parts.projection.clone();
             let steps = Steps::of(projection.as_ref(), &before, records, position, &limits);
             self.load(&steps).await?;
@@ -88,6 +88,9 @@ impl Lane {
                 // What was folded before it is lost with it: again, up to there.
                 self.poison.insert(aggregate, (position, poison));
                 return Err(Halt::Reopen);
+            }
+            for (target, link) in &steps.links {
+                self.links.slot(target.as_str()).clone_from(link);
             }
             self.tracker = steps.tracker;
             self.regrown.extend(steps.parked.keys().cloned());
@@ -101,7 +104,20 @@ impl Lane {
             }
             records = &records[steps.taken..];
         }
+        if following {
+            self.links.age(self.parts.config.cached_views_max);
+        }
         Ok(())
+    }
+
+    fn limits(&self, following: bool) -> Limits {
+        let changes_max = if following { self.parts.store.changes_max() } else { usize::MAX };
+        // A new one: itself, and a place in the index by key and in each other. One that was
+        // there: itself, and out of one place and into another in each.
+        let indexes = self.parts.projection.indexes().len();
+        let per_view = (2 + indexes).max(1 + 2 * indexes);
+        let parked_max = self.parts.config.parked_aggregates_max;
+        Limits { changes_max, per_view, parked_max }
     }
 
     /// Brings every view that the steps change into memory.
@@ -111,31 +127,52 @@ impl Lane {
 
     /// Brings the views under these keys into memory.
     pub(super) async fn load_keys(&mut self, keys: impl Iterator<Item = &str>) -> Result<(), Halt> {
-        let mut missing: Vec<&str> = Vec::new();
-        for key in keys {
-            if !self.workspace.touch(key) {
-                missing.push(key);
-            }
-        }
-        missing.sort_unstable();
-        missing.dedup();
+        let missing = missing(&mut self.workspace, keys);
         let projection = self.parts.projection.clone();
-        let empty = self.state == SpaceState::Empty;
         for keys in missing.chunks(LOAD_MAX) {
-            let stored = if empty { vec![None; keys.len()] } else { self.read(keys).await? };
+            let stored = self.read(&self.workspace, keys).await?;
             for (key, stored) in keys.iter().zip(stored) {
                 let slot = projection.slot(stored.as_deref()).map_err(|error| {
                     tracing::error!(space = %self.parts.space, key, %error, "a view is torn");
                     Halt::Lost
                 })?;
-                self.workspace.hold(Key::known(key), slot, stored.is_some());
+                self.workspace.hold(key, slot, stored.as_deref(), projection.indexes());
             }
         }
         Ok(())
     }
 
-    async fn read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, Halt> {
-        let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
+    /// Brings the link of every aggregate of the records into memory.
+    async fn load_links(&mut self, records: &[LogRecord]) -> Result<(), Halt> {
+        let projection = self.parts.projection.clone();
+        let Some(links) = projection.links() else { return Ok(()) };
+        let of =
+            |record: &LogRecord| source_and_target(&self.sources, record).map(|(_, target)| target);
+        let targets: Vec<_> = records.iter().filter_map(of).collect();
+        let missing = missing(&mut self.links, targets.iter().map(|target| target.as_str()));
+        for keys in missing.chunks(LOAD_MAX) {
+            let stored = self.read(&self.links, keys).await?;
+            for (key, stored) in keys.iter().zip(stored) {
+                let link = links.link_of(stored.as_deref()).map_err(|error| {
+                    tracing::error!(space = %self.parts.space, key, %error, "a link is torn");
+                    Halt::Lost
+                })?;
+                self.links.hold(key, link, stored.as_deref(), Indexes::NONE);
+            }
+        }
+        Ok(())
+    }
+
+    /// The stored values of a workspace's keys.
+    async fn read<S>(
+        &self,
+        workspace: &Workspace<S>,
+        keys: &[&str],
+    ) -> Result<Vec<Option<Bytes>>, Halt> {
+        if self.state == SpaceState::Empty {
+            return Ok(vec![None; keys.len()]);
+        }
+        let keys: Vec<String> = keys.iter().map(|key| workspace.stored_key(key)).collect();
         let (state, values) = self.parts.store.read(&self.parts.space, &keys).await?;
         if self.is_own(&state) { Ok(values) } else { Err(self.moved(&state)) }
     }
@@ -144,11 +181,22 @@ impl Lane {
     fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Position, Poison)> {
         let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
         for step in &steps.steps {
-            let folded = step.fold(|key, recorded| {
-                projection.fold(workspace.slot(key), key, recorded);
+            let folded = step.fold(|key, link, recorded| {
+                projection.fold(workspace.slot(key), key, link, recorded);
             });
             folded.map_err(|poison| (step.target().to_string(), step.position(), poison))?;
         }
         Ok(())
     }
+}
+
+/// Those of the keys that a workspace does not hold, each once; the others are young now.
+fn missing<'k, S>(
+    workspace: &mut Workspace<S>,
+    keys: impl Iterator<Item = &'k str>,
+) -> Vec<&'k str> {
+    let mut missing: Vec<&str> = keys.filter(|key| !workspace.touch(key)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
 }

@@ -25,13 +25,13 @@ use crate::log::{Checks, Tracker};
 use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
-use super::any_projection::AnyProjection;
+use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::feed::Feed;
 use super::pace::Pace;
 use super::parked::{PARKED_MAP, ParkedMap};
 use super::status::LaneState;
 use super::steps::{PoisonMap, Stop, said};
-use super::workspace::Workspace;
+use super::workspace::{DOC, LINK, Workspace};
 
 pub(super) use mend::{Mend, Mended};
 
@@ -94,7 +94,9 @@ pub(super) struct Lane {
     state: SpaceState,
     /// What was folded.
     tracker: Tracker,
-    workspace: Workspace,
+    workspace: Workspace<Slot>,
+    /// By aggregate, `TYPE/ID`; none where the projection remembers nothing.
+    links: Workspace<LinkSlot>,
     parked: ParkedMap,
     /// The aggregates of which `parked` says more, or no longer something, than is committed.
     regrown: BTreeSet<String>,
@@ -139,7 +141,8 @@ impl Lane {
             build_until,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
-            workspace: Workspace::default(),
+            workspace: Workspace::new(DOC),
+            links: Workspace::new(LINK),
             parked: ParkedMap::new(),
             regrown: BTreeSet::new(),
             poison: PoisonMap::new(),
@@ -227,6 +230,7 @@ impl Lane {
             None => false,
         };
         self.workspace.clear();
+        self.links.clear();
         self.regrown.clear();
         match checkpoint.filter(|_| known) {
             Some(checkpoint) => {

@@ -55,13 +55,14 @@ impl Inner {
         after: &Positions,
         wait: Duration,
     ) -> Result<Docs, QueryError> {
-        let mut waiting = Waiting::begin(self, entry, after, wait)?;
+        self.check(after)?;
+        let mut waiting = Waiting::new(self, entry, after, wait);
         let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
         loop {
             let live = waiting.live().await?;
             match self.look_at_docs(&live, homes, &keys, after).await? {
                 Ok(parts) => return Ok(Docs { live, parts }),
-                Err(partition) => waiting.passed(&live, partition).await?,
+                Err(partition) => waiting.moved(&live, partition).await?,
             }
         }
     }

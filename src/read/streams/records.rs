@@ -50,7 +50,7 @@ impl Views {
     ) -> Result<RecordStream, QueryError> {
         let inner = self.inner();
         let room = inner.streams.enter()?;
-        inner.check_partitions(after)?;
+        inner.check(after)?;
         inner.check_positions(after).await?;
         let hearing = inner.streams.hub.hear().await;
         let homes = inner.log.partitions().iter();

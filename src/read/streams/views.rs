@@ -101,7 +101,7 @@ impl Views {
         let inner = self.inner();
         let entry = inner.entry(projection)?;
         let room = inner.streams.enter()?;
-        inner.check_partitions(after)?;
+        inner.check(after)?;
         inner.check_positions(after).await?;
         let hearing = inner.streams.hub.hear().await;
         let mut stream = ViewStream {

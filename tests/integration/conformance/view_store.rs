@@ -19,7 +19,9 @@ use bytes::Bytes;
 use retell::adapters::embedded::EmbeddedViews;
 use retell::adapters::memory::{ManualClock, MemoryViews};
 use retell::log::{Chain, Checkpoint, LogId, Term};
-use retell::ports::{Change, Commit, Dropped, KEY_INDEX, RangeQuery, Space, SpaceState, ViewStore};
+use retell::ports::{
+    Change, Commit, Dropped, KEY_INDEX, Listed, RangeQuery, Space, SpaceState, ViewStore,
+};
 use retell::{Offset, Partition, Time};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -78,7 +80,8 @@ on_every_store! {
         law_3_a_read_never_mixes_two_commits
         values_come_in_the_order_in_which_they_were_asked_for
         many_values_are_read_at_once
-        a_range_keeps_its_bounds_from_both_ends;
+        a_range_keeps_its_bounds_from_both_ends
+        law_13_a_page_has_the_values_that_its_members_name;
     expiry:
         law_11_a_value_expires
         law_11_a_value_that_is_put_again_is_kept_as_long_as_the_last_put_says

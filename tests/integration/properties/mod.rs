@@ -4,5 +4,6 @@
 mod copying;
 mod domains;
 mod histories;
+mod lists;
 mod parking;
 mod restarts;

@@ -83,7 +83,8 @@ async fn a_position_that_is_none_or_not_in_the_log_is_told_at_once() {
         ("77@0", "position_unknown", "4 partitions"),
     ] {
         let request = app.request(Method::GET, "/projections/accounts/ann");
-        let answer = app.ask(request.header("retell-position", position)).await;
+        let request = request.header("retell-position", position).header("prefer", "wait=0");
+        let answer = app.ask(request).await;
         let detail = answer.problem(400, code);
         assert!(detail.contains(said), "{position}: {detail}");
         assert_eq!(answer.headers.get("retry-after"), None);
@@ -129,7 +130,11 @@ async fn the_projections_are_listed_with_where_they_stand() {
     assert_eq!(accounts["keyed_by"], json!({"aggregate": "account"}));
     assert_eq!(list["items"][0]["keyed_by"], "merged");
     assert_eq!(list["items"][2]["keyed_by"], "records");
-    assert_eq!(accounts["revision"], 1);
+    assert_eq!(accounts["revision"], 2);
+    let indexes = json!([["key"], ["balance"], ["owner", "balance"], ["status", "opened_at"]]);
+    assert_eq!(accounts["indexes"], indexes);
+    assert_eq!(accounts["schema"]["properties"]["balance"]["type"], "integer");
+    assert_eq!(list["items"][0]["indexes"], json!([]));
     assert_eq!(accounts["parked"], 0);
     assert!(accounts["generation"].is_string(), "{accounts}");
     assert_eq!(accounts["partitions"].as_array().map(Vec::len), Some(4));

@@ -9,7 +9,7 @@ use retell::events::CommandId;
 use retell::log::Partitions;
 use retell::read::{Found, QueryError};
 use retell::write::{CommandError, Done, SendOptions};
-use retell::{Key, MergedProjection, Partition, Position, Positions, Projection};
+use retell::{Key, LinkedProjection, Partition, Position, Positions, Projection};
 use tokio::time::Instant;
 
 use super::counter::{Counter, CounterCommand, CounterError, Tallies, Total};

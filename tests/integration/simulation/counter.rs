@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cqrs_es::DomainEvent;
 use cqrs_es::event_sink::EventSink;
-use retell::{Aggregate, Key, MergedProjection, Projection, Recorded, Refusal, Sources};
+use retell::{Aggregate, Key, LinkedProjection, Projection, Recorded, Refusal, Sources};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +165,7 @@ impl Projection for Tallies {
     type View = Tally;
     const NAME: &'static str = "tallies";
     const REVISION: u32 = 1;
+    const INDEXES: &'static [&'static [&'static str]] = &[&["level", "sum"]];
 
     fn fold(
         &self,
@@ -178,10 +179,18 @@ impl Projection for Tallies {
 }
 
 /// One tally of all counters, merged over the partitions; it has no level.
+///
+/// It counts an event only if it remembers all events of the counter before it, each once.
 pub(super) struct Total;
 
-impl MergedProjection for Total {
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct Counted {
+    events: u64,
+}
+
+impl LinkedProjection for Total {
     type View = Tally;
+    type Link = Counted;
     const NAME: &'static str = "total";
     const REVISION: u32 = 1;
 
@@ -189,11 +198,16 @@ impl MergedProjection for Total {
         Sources::default().and::<Counter>()
     }
 
-    fn keys(&self, _recorded: &Recorded<'_>) -> Vec<Key> {
-        vec![Key::new("all").expect("a key")]
+    fn link(&self, link: Counted, _recorded: &Recorded<'_>) -> Counted {
+        Counted { events: link.events + 1 }
     }
 
-    fn fold(&self, part: Tally, _key: &Key, recorded: &Recorded<'_>) -> Tally {
+    fn keys(&self, link: &Counted, recorded: &Recorded<'_>) -> Vec<Key> {
+        let key = (link.events == recorded.version().0).then(|| Key::new("all").expect("a key"));
+        key.into_iter().collect()
+    }
+
+    fn fold(&self, part: Tally, _: &Key, _: &Counted, recorded: &Recorded<'_>) -> Tally {
         let number = recorded.event::<Counter>().map_or(0, |event| event.parts().0);
         part.with(number, 0)
     }

@@ -12,7 +12,7 @@ use retell::ports::{EventLog, Ids, Tails, ViewStore};
 use retell::read::{self, Keyed, Merged, Projections, ReadParts, Replays, Views};
 use retell::shutdown::Shutdown;
 use retell::write::{Commands, Identity, Kinds, WriteParts};
-use retell::{MergedProjection, Name, Partition, Projection};
+use retell::{LinkedProjection, Name, Partition, Projection};
 use tokio::task::JoinSet;
 
 use super::counter::{Counter, Tallies, Total};
@@ -211,7 +211,8 @@ impl Node {
 fn projections() -> Projections {
     let name = |name| Name::new(name).expect("a name");
     let mut all = Projections::default();
-    all.add(Arc::new(Keyed::new(name(Tallies::NAME), Tallies))).expect("names differ");
+    let tallies = Keyed::new(name(Tallies::NAME), Tallies).expect("no flaw");
+    all.add(Arc::new(tallies)).expect("names differ");
     all.add(Arc::new(Merged::new(name(Total::NAME), Total))).expect("names differ");
     all.add(Arc::new(retell::read::History::new(vec!["counter"]))).expect("names differ");
     all

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use retell::adapters::memory::MemoryViews;
 use retell::ports::{
-    Change, Commit, Dropped, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore, Watch,
+    Change, Commit, Dropped, Listed, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore,
+    Watch,
 };
 
 use super::link::Link;
@@ -129,6 +130,16 @@ impl ViewStore for FaultyViews {
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
         self.pass().await?;
         self.views.range(space, query).await
+    }
+
+    async fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        self.pass().await?;
+        self.views.page(space, query, bytes_max).await
     }
 
     async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {

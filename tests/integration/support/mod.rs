@@ -9,6 +9,7 @@ pub(crate) mod copies;
 pub(crate) mod forge;
 pub(crate) mod fragile;
 pub(crate) mod kafka;
+pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod outage;
 pub(crate) mod parcel;

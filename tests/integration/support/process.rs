@@ -154,6 +154,12 @@ impl Process {
         read(self.http.request(Method::GET, format!("{}{path}", self.url))).await
     }
 
+    /// One query as of a position, which may wait for as long as a test does.
+    pub(crate) async fn query(&self, path: &str, position: &str) -> Option<Answer> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        read(request.header("Retell-Position", position).header("Prefer", "wait=20")).await
+    }
+
     /// The account's view as of a position, once the service gives it.
     pub(crate) async fn view(&self, id: &str, position: &str) -> Value {
         let url = format!("{}/projections/accounts/{id}", self.url);

@@ -12,7 +12,8 @@ use retell::Partition;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryViews;
 use retell::ports::{
-    Change, Commit, Dropped, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore, Watch,
+    Change, Commit, Dropped, Listed, Pointer, RangeQuery, Space, SpaceState, StoreError, ViewStore,
+    Watch,
 };
 use tokio::sync::watch;
 
@@ -160,6 +161,15 @@ impl ViewStore for Shelf {
         query: &RangeQuery,
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
         self.answers()?.range(space, query).await
+    }
+
+    async fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        self.answers()?.page(space, query, bytes_max).await
     }
 
     async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {

@@ -108,12 +108,12 @@ impl Writes<'_> {
         match change {
             Change::Put { key, value, expires_in } => {
                 let expires_at = Change::expires_at(self.now, *expires_in);
-                self.put(self.keys.value(key), with_expires_at(expires_at, value));
+                self.put(self.keys.value(key.as_bytes()), with_expires_at(expires_at, value));
                 if let Some(expires_at) = expires_at {
                     self.look_at(expires_at, Kind::Value, key);
                 }
             }
-            Change::Delete { key } => self.remove(self.keys.value(key)),
+            Change::Delete { key } => self.remove(self.keys.value(key.as_bytes())),
             Change::PutField { map, field, value, expires_in } => {
                 self.keep_map(map, Change::expires_at(self.now, *expires_in))?;
                 self.put(self.keys.field(map, field), value.clone());

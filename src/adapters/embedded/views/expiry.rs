@@ -55,7 +55,7 @@ impl Writes<'_> {
     }
 
     fn remove_expired_value(&mut self, key: &str) -> Result<(), StoreError> {
-        let key = self.keys.value(key);
+        let key = self.keys.value(key.as_bytes());
         let stored = self.opened.get(&self.snapshot, &key)?;
         let expires_at = stored.as_ref().and_then(split_expires_at).and_then(|(at, _)| at);
         if !is_kept(expires_at, self.now) {

@@ -41,8 +41,8 @@ impl SpaceKeys {
         self.key(b's', &[])
     }
 
-    pub(super) fn value(&self, key: &str) -> Vec<u8> {
-        self.key(b'v', key.as_bytes())
+    pub(super) fn value(&self, key: &[u8]) -> Vec<u8> {
+        self.key(b'v', key)
     }
 
     pub(super) fn map(&self, map: &str) -> Vec<u8> {

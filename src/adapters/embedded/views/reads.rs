@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fjall::{Readable, Snapshot};
 
 use crate::contract::Time;
-use crate::ports::{RangeQuery, Space, SpaceState, StoreError};
+use crate::ports::{Listed, RangeQuery, Space, SpaceState, StoreError};
 
 use super::Opened;
 use super::expiry::{is_kept, parse_expires_at, split_expires_at};
@@ -22,14 +22,9 @@ impl Opened {
     ) -> Result<(SpaceState, Vec<Option<Bytes>>), StoreError> {
         let (space_keys, now) = (SpaceKeys::of(space), self.clock.now());
         let snapshot = self.database.snapshot();
-        let values = keys.iter().map(|key| {
-            let Some(stored) = self.get(&snapshot, &space_keys.value(key))? else {
-                return Ok(None);
-            };
-            let (expires_at, value) =
-                split_expires_at(&stored).ok_or_else(|| torn(space, "a value has no expiry"))?;
-            Ok(is_kept(expires_at, now).then_some(value))
-        });
+        let values = keys
+            .iter()
+            .map(|key| self.value(&snapshot, space, &space_keys.value(key.as_bytes()), now));
         let values = values.collect::<Result<_, StoreError>>()?;
         Ok((self.state(&snapshot, space, &space_keys)?, values))
     }
@@ -60,12 +55,40 @@ impl Opened {
         space: &Space,
         query: &RangeQuery,
     ) -> Result<(SpaceState, Vec<Bytes>), StoreError> {
-        let keys = SpaceKeys::of(space);
-        let snapshot = self.database.snapshot();
+        let (keys, snapshot) = (SpaceKeys::of(space), self.database.snapshot());
         let state = self.state(&snapshot, space, &keys)?;
-        if query.is_empty() {
-            return Ok((state, Vec::new()));
+        Ok((state, self.members(&snapshot, &keys, query).collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn page(
+        &self,
+        space: &Space,
+        query: &RangeQuery,
+        bytes_max: usize,
+    ) -> Result<(SpaceState, Vec<Listed>), StoreError> {
+        let (keys, now) = (SpaceKeys::of(space), self.clock.now());
+        let snapshot = self.database.snapshot();
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for member in self.members(&snapshot, &keys, query) {
+            if bytes > bytes_max {
+                break;
+            }
+            let member = member?;
+            let key = keys.value(Listed::key_of(&member));
+            let value = self.value(&snapshot, space, &key, now)?;
+            bytes += value.as_ref().map_or(0, Bytes::len);
+            page.push(Listed { member, value });
         }
+        Ok((self.state(&snapshot, space, &keys)?, page))
+    }
+
+    /// The members of a range, as they are asked for.
+    fn members(
+        &self,
+        snapshot: &Snapshot,
+        keys: &SpaceKeys,
+        query: &RangeQuery,
+    ) -> impl Iterator<Item = Result<Bytes, StoreError>> {
         let prefix = keys.members(&query.index);
         let within = |member: &Bytes| keys.member(&query.index, member);
         let from = match query.from.as_ref().map(within) {
@@ -76,15 +99,27 @@ impl Opened {
             Bound::Unbounded => Bound::Excluded(end_of(prefix.clone())),
             bound => bound,
         };
-        let mut entries = snapshot.range(&self.keyspace, (from, to));
-        let mut members = Vec::new();
-        while members.len() < query.limit {
-            let next = if query.descending { entries.next_back() } else { entries.next() };
-            let Some(entry) = next else { break };
+        let entries = (!query.is_empty()).then(|| snapshot.range(&self.keyspace, (from, to)));
+        let (mut entries, descending) = (entries.into_iter().flatten(), query.descending);
+        let next = move || if descending { entries.next_back() } else { entries.next() };
+        std::iter::from_fn(next).take(query.limit).map(move |entry| {
             let key = Bytes::from(entry.key().map_err(|error| unavailable(&error))?);
-            members.push(key.slice(prefix.len()..));
-        }
-        Ok((state, members))
+            Ok(key.slice(prefix.len()..))
+        })
+    }
+
+    /// The value under a whole key, unless it has expired.
+    fn value(
+        &self,
+        snapshot: &Snapshot,
+        space: &Space,
+        key: &[u8],
+        now: Time,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let Some(stored) = self.get(snapshot, key)? else { return Ok(None) };
+        let (expires_at, value) =
+            split_expires_at(&stored).ok_or_else(|| torn(space, "a value has no expiry"))?;
+        Ok(is_kept(expires_at, now).then_some(value))
     }
 
     pub(super) fn state(

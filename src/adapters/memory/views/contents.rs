@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::contract::Time;
-use crate::ports::{Change, Dropped, RangeQuery, SpaceState};
+use crate::ports::{Change, Dropped, Listed, RangeQuery, SpaceState};
 
 #[derive(Clone, Default)]
 pub(super) struct Contents {
@@ -55,6 +55,20 @@ impl Contents {
         } else {
             members.take(query.limit).collect()
         }
+    }
+
+    pub(super) fn page(&self, query: &RangeQuery, bytes_max: usize, now: Time) -> Vec<Listed> {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for member in self.range(query) {
+            if bytes > bytes_max {
+                break;
+            }
+            let key = std::str::from_utf8(Listed::key_of(&member)).ok();
+            let value = key.and_then(|key| self.value(key, now));
+            bytes += value.as_ref().map_or(0, Bytes::len);
+            page.push(Listed { member, value });
+        }
+        page
     }
 
     /// What has expired is removed before changes are applied, so that a field put into an

@@ -17,6 +17,7 @@ pub(super) async fn law_3_a_read_never_mixes_two_commits(tested: Tested) {
         for n in 1.. {
             let mut changes = numbered(n);
             changes.push(index_delete("numbers", format!("{:06}", n - 1)));
+            changes.push(index_delete("naming", naming(n - 1)));
             commit(&*store, &written, &at(n - 1), &at(n), &changes).await;
             if is_enough.load(Ordering::SeqCst) {
                 return;
@@ -25,15 +26,16 @@ pub(super) async fn law_3_a_read_never_mixes_two_commits(tested: Tested) {
         }
     });
     let keys = ["doc:a", "doc:b"].map(str::to_owned);
-    let query = RangeQuery {
-        index: "numbers".to_owned(),
+    let query = |index: &str| RangeQuery {
+        index: index.to_owned(),
         from: Bound::Unbounded,
         to: Bound::Unbounded,
         limit: 10,
         descending: false,
     };
-    // Read at different states, each of the three reads.
-    let mut seen: [BTreeSet<u64>; 3] = Default::default();
+    let (numbers, naming_query) = (query("numbers"), query("naming"));
+    // Read at different states, each of the four reads.
+    let mut seen: [BTreeSet<u64>; 4] = Default::default();
     while seen.iter().any(|seen| seen.len() < STATES) {
         assert!(!writer.is_finished(), "every commit succeeds");
         let (state, values) = tested.store.read(&space, &keys).await.expect("read");
@@ -44,9 +46,15 @@ pub(super) async fn law_3_a_read_never_mixes_two_commits(tested: Tested) {
         let n = bytes(&next(&state).to_string());
         assert_eq!(fields, [("a".to_owned(), n.clone()), ("b".to_owned(), n)].into());
         seen[1].insert(next(&state));
-        let (state, members) = tested.store.range(&space, &query).await.expect("range");
+        let (state, members) = tested.store.range(&space, &numbers).await.expect("range");
         assert_eq!(members, [format!("{:06}", next(&state))]);
         seen[2].insert(next(&state));
+        let page = tested.store.page(&space, &naming_query, usize::MAX).await;
+        let (state, page) = page.expect("page");
+        let n = next(&state);
+        let value = Some(bytes(&n.to_string()));
+        assert_eq!(page, [Listed { member: naming(n).into(), value }]);
+        seen[3].insert(n);
         tokio::task::yield_now().await;
     }
     enough.store(true, Ordering::SeqCst);
@@ -114,12 +122,56 @@ pub(super) async fn a_range_keeps_its_bounds_from_both_ends(tested: Tested) {
     }
 }
 
+pub(super) async fn law_13_a_page_has_the_values_that_its_members_name(tested: Tested) {
+    let space = fresh_space();
+    // More than are read at once, in either order; one names nothing, one itself.
+    let mut changes: Vec<Change> = Vec::new();
+    for n in 0..200 {
+        changes.push(put(&format!("doc:{n}"), &format!("{n:0>10}")));
+        changes.push(index_put("i", format!("{:06}\0\u{1}\0doc:{n}", 999 - n)));
+    }
+    changes.extend([index_put("i", "a\0doc:none"), index_put("i", "doc:7")]);
+    changes.push(index_put("i", "b\0"));
+    tested.commit(&space, &SpaceState::Empty, &at(1), &changes).await;
+    let mut expected: Vec<Listed> = (0..200)
+        .rev()
+        .map(|n| listed(&format!("{:06}\0\u{1}\0doc:{n}", 999 - n), Some(&format!("{n:0>10}"))))
+        .collect();
+    expected.extend([listed("a\0doc:none", None), listed("b\0", None)]);
+    expected.push(listed("doc:7", Some("0000000007")));
+    for (descending, limit) in [(false, 300), (false, 150), (true, 300), (true, 150), (true, 0)] {
+        let mut expected = expected.clone();
+        if descending {
+            expected.reverse();
+        }
+        let (from, to) = (Bound::Unbounded, Bound::Unbounded);
+        let query = RangeQuery { index: "i".to_owned(), from, to, limit, descending };
+        let (state, page) = tested.store.page(&space, &query, usize::MAX).await.expect("page");
+        expected.truncate(limit);
+        assert_eq!((state, &page), (at(1), &expected), "{query:?}");
+        // Ten bytes a value: the tenth or so goes beyond.
+        let (_, page) = tested.store.page(&space, &query, 95).await.expect("page");
+        expected.truncate(if descending { 12 } else { 10 });
+        assert_eq!(page, expected, "{query:?}");
+    }
+}
+
+fn listed(member: &str, value: Option<&str>) -> Listed {
+    Listed { member: bytes(member), value: value.map(bytes) }
+}
+
+/// A member that names `doc:a`.
+fn naming(n: u64) -> String {
+    format!("{n:06}\0doc:a")
+}
+
 fn numbered(n: u64) -> Vec<Change> {
     let text = n.to_string();
     vec![
         put("doc:a", &text),
         put_field("map", "a", &text),
         index_put("numbers", format!("{n:06}")),
+        index_put("naming", naming(n)),
         put_field("map", "b", &text),
         put("doc:b", &text),
     ]
