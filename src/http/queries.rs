@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
@@ -77,39 +77,12 @@ pub(super) async fn get(
     }
     extract::no_parameters(request.uri())?;
     headers::accept_json(headers)?;
-    let asked = Asked::of(&door, headers)?;
-    let response = match door.views.get(&projection, &key, &asked.after, asked.wait).await {
+    let wait = Wait::of(headers, &door.queries)?;
+    let response = match door.views.get(&projection, &key, &wait.after, wait.limit).await {
         Ok(found) => view(found, headers),
         Err(error) => missing(error),
     };
-    Ok(asked.applied_to(response))
-}
-
-/// What a query waits for, and how long.
-pub(super) struct Asked {
-    pub(super) after: Positions,
-    pub(super) wait: Duration,
-    /// What of it the client preferred.
-    preferred: Option<Duration>,
-}
-
-impl Asked {
-    pub(super) fn of(door: &Door, headers: &HeaderMap) -> Result<Self, Problem> {
-        let after = headers::positions(headers)?;
-        let preferred = headers::preferred_wait(headers).filter(|_| !after.is_empty());
-        let preferred = preferred.map(|wait| wait.min(door.queries.wait_max));
-        let wait = preferred.unwrap_or(door.queries.wait_default);
-        Ok(Self { after, wait, preferred })
-    }
-
-    /// Tells the client that its preference was heard.
-    pub(super) fn applied_to(&self, mut response: Response) -> Response {
-        if let Some(wait) = self.preferred {
-            let applied = headers::value(format!("wait={}", wait.as_secs()));
-            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-        }
-        response
-    }
+    Ok(wait.applied(response))
 }
 
 /// Every projection and where it stands.
