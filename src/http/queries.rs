@@ -100,7 +100,7 @@ pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Response {
     response
 }
 
-fn view(found: Found, asked: &HeaderMap) -> Response {
+fn view(found: Found, asked: &axum::http::HeaderMap) -> Response {
     let etag = format!("\"{}\"", Fingerprint::of(&found.view));
     let mut response = if headers::none_match(asked, &etag) {
         StatusCode::NOT_MODIFIED.into_response()

@@ -133,7 +133,7 @@ impl Views {
 fn plan(entry: &Entry, query: &ListQuery) -> Result<Plan, QueryError> {
     let projection = entry.projection.as_ref();
     let (name, revision) = (projection.name(), projection.revision());
-    if projection.kind() == ViewKind::Merged {
+    if !matches!(projection.kind(), ViewKind::Aggregate(_)) {
         return Err(QueryError::NotListed(name.to_string()));
     }
     Plan::of(name, revision, projection.indexes(), query).map_err(|unlisted| match unlisted {
