@@ -181,6 +181,7 @@ async fn go_on<S: Step>(
 
 impl Pace {
     /// A thread of its own tells what is due: a runtime's timers know milliseconds only.
+    #[expect(clippy::disallowed_methods, reason = "the thread is no one's but the clock's")]
     fn start(interval: Duration) -> Self {
         let (began, due) = (Instant::now(), Arc::new(Semaphore::new(0)));
         let wanted = Arc::downgrade(&due);

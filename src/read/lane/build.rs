@@ -16,8 +16,9 @@ impl Lane {
             if self.state.checkpoint().is_some() {
                 break;
             }
-            // Before the first claim there is nothing that a space could be known by.
-            until = self.tracker.next().next();
+            // Before the first claim there is nothing that a space could be known by. What stands
+            // still is passed, too: there may be a hole.
+            until = self.tracker.next().max(until).next();
         }
         if let Some(beside) = &build.beside {
             self.compare(inlet, beside).await?;
