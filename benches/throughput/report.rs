@@ -225,8 +225,9 @@ in turn in the same run by the same client:
 
 Floor and service are processes of their own, both up all the time. Turns go round: floor,
 service, floor, service, …; a turn is divided by the mean of the floors before and after it, and
-the ratio is the median over the turns. The load is a closed loop: each connection sends its next
-request when the last one is answered. Commands are deposits on 1,000 accounts in 4 partitions.
+the ratio is the median over the turns. The load is a closed loop, each connection sends its next
+request when the last one is answered, except where it says how many come a second. Commands are
+deposits on 1,000 accounts in 4 partitions.
 *Behind* is how long after the last command a query as of it had to wait, at worst.
 
 ";

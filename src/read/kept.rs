@@ -70,8 +70,12 @@ impl Kept {
         }
     }
 
-    /// The lane has made these changes, and was sure of the space at this time.
+    /// The lane has made these changes, and was sure of the space at this time. Where nothing is to
+    /// be kept it stays closed, and costs neither commits nor queries anything.
     pub(super) fn committed(&self, checkpoint: Checkpoint, changes: &[Change], sure_at: Instant) {
+        if self.bytes_max == 0 {
+            return;
+        }
         let mut open = self.lock();
         let open = open.get_or_insert_with(|| Open::at(checkpoint, sure_at));
         (open.checkpoint, open.sure_at) = (checkpoint, sure_at);
@@ -238,6 +242,9 @@ mod tests {
         }
         let left = (0..=20).filter(|i| get(&kept, &format!("doc:{i:02}")).is_some()).count();
         assert!((4..=8).contains(&left), "{left}");
+        let nothing = open_at(5, 0);
+        read(&nothing, 5, "doc:00", "{}");
+        assert_eq!(get(&nothing, "doc:00"), None);
         let large: &'static str = Box::leak("x".repeat(4 * entry).into_boxed_str());
         read(&kept, 5, "doc:large", large);
         assert_eq!(get(&kept, "doc:large"), None, "one view must not drive out half of the others");

@@ -183,7 +183,7 @@ impl Views {
                 return Ok(Look::NotYet(position.partition));
             }
         }
-        let doc = doc_key(key.as_str());
+        let doc = [doc_key(key.as_str())];
         let Some(partition) = home else {
             return self.look_everywhere(entry, live, &doc, after).await;
         };
@@ -199,7 +199,7 @@ impl Views {
         &self,
         entry: &Entry,
         live: &Live,
-        doc: &str,
+        doc: &[String; 1],
         after: &Positions,
     ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
@@ -220,18 +220,18 @@ impl Views {
         &self,
         live: &Live,
         partition: Partition,
-        doc: &str,
+        doc: &[String; 1],
         after: &Positions,
     ) -> Result<(Option<Checkpoint>, Option<Bytes>), QueryError> {
         let kept = live.kept.get(partition.0 as usize);
-        if let Some((checkpoint, view)) = kept.and_then(|kept| kept.get(doc))
+        if let Some((checkpoint, view)) = kept.and_then(|kept| kept.get(&doc[0]))
             && position(Some(checkpoint), after, live, partition).is_some()
         {
             return Ok((Some(checkpoint), Some(view)));
         }
-        let (checkpoint, view) = self.read(live, partition, &[doc.to_owned()]).await?;
+        let (checkpoint, view) = self.read(live, partition, doc).await?;
         if let (Some(kept), Some(checkpoint), Some(view)) = (kept, &checkpoint, &view) {
-            kept.read(checkpoint, doc, view);
+            kept.read(checkpoint, &doc[0], view);
         }
         Ok((checkpoint, view))
     }
