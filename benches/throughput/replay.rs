@@ -66,6 +66,47 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
     service.stop()
 }
 
+/// What a replay with a limit does to queries that come at a steady rate.
+async fn disturb(
+    stage: &Stage,
+    service: &Server,
+    accounts: u64,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    eprintln!("replay: queries beside it");
+    let queries = || {
+        let step =
+            Request { status: 200, write: move |_, random| steps::view(random % accounts, "") };
+        load::measure_paced(stage, service, QUERIES_CONNECTIONS, QUERIES_PER_SECOND, step)
+    };
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..stage.rounds {
+        stage.quiet(&[service]).await?;
+        alone.push(queries().await?);
+        let mut connection = Connection::open(service.address).await?;
+        let limited =
+            format!(r#"{{"projection":"accounts","records_per_second":{LIMITED_PER_SECOND}}}"#);
+        let started = start(&mut connection, &limited).await?;
+        beside.push(queries().await?);
+        let path = format!("/admin/replays/{}", started.id);
+        let status: Status =
+            serde_json::from_slice(connection.exchange(&steps::get(&path)).await?.body)?;
+        anyhow::ensure!(status.state == "running", "it was over before the queries were");
+        connection.exchange(&steps::delete(&path)).await?;
+    }
+    let p99 = |samples: &[Sample]| middle(samples, |sample| sample.p99_micros as f64 / 1_000.0);
+    let (alone, beside) = (p99(&alone), p99(&beside));
+    measured.facts.push(Fact {
+        what: format!(
+            "p99 of {QUERIES_PER_SECOND} queries/s beside a replay of {LIMITED_PER_SECOND} \
+             records/s, and alone"
+        ),
+        figure: format!("{beside:.2} and {alone:.2} ms: {:.2} times", beside / alone),
+        goal: "at most 2 times".to_owned(),
+    });
+    Ok(())
+}
+
 async fn start(connection: &mut Connection, json: &str) -> anyhow::Result<Status> {
     let request = steps::post("/admin/replays", json);
     Ok(serde_json::from_slice(connection.exchange(&request).await?.body)?)

@@ -26,8 +26,8 @@ const QUIET_WITHIN: Duration = Duration::from_secs(60);
 /// Partitions of every log here, unless a section says otherwise.
 pub(crate) const PARTITIONS: u32 = 4;
 /// All projections that the service ships.
-pub(crate) const ALL_PROJECTIONS: &str = "accounts,account-totals,messages";
-/// All but `accounts`.
+pub(crate) const ALL_PROJECTIONS: &str = "accounts,account-totals,messages,history,traces";
+/// All but `accounts` and Retell's own, which every service has.
 pub(crate) const ALL_BUT_ACCOUNTS: &str = "account-totals,messages";
 
 pub(crate) struct Stage {

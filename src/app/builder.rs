@@ -7,13 +7,15 @@ use tokio::task::JoinSet;
 
 use crate::adapters::SystemClock;
 use crate::commands;
-use crate::config::{Config, NodeConfig};
+use crate::config::{Config, HistoryConfig, NodeConfig};
 use crate::contract::{Aggregate, InvalidName, LinkedProjection, Name, Projection, Registrar};
 use crate::events::event_flaws;
 use crate::log::Checks;
 use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
-use crate::read::{self, AnyProjection, Keyed, Merged, Projections, ReadParts};
+use crate::read::{
+    self, AnyProjection, History, Keyed, Merged, Projections, ReadParts, Reading, Traces,
+};
 use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
 
@@ -117,18 +119,12 @@ impl AppBuilder {
         let projections_on = projections_on.unwrap_or_else(Handle::current);
         let ids = Ids::new(clock.clone());
         let kinds = collect_kinds(kinds, &ids, &mut problems);
+        let projections = projections.into_iter().chain(built_in(&config.history, &clock, &kinds));
         let projections = collect_projections(projections, &mut problems);
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let log = match log {
-            Some(log) => log,
-            None => open_log(&config.log, clock.clone()).await?,
-        };
-        let store = match store {
-            Some(store) => store,
-            None => open_views_on(&projections_on, &config, log.name(), clock).await?,
-        };
+        let (log, store) = open_ports(log, store, &projections_on, &config, clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
         let (log_gate, store_gate) = keeper.gates();
@@ -158,21 +154,22 @@ impl AppBuilder {
             store_gate: store_gate.clone(),
             projections,
             ids,
+            node: node.node.clone(),
+            instance: node.instance,
             read: config.read.clone(),
             replay: config.replay.clone(),
+            history: config.history.clone(),
+            verify: config.verify.clone(),
             checks: Checks::default(),
         };
-        let (views, replays) = {
-            let _on = projections_on.enter();
-            read::start(parts, &stop, &mut tasks)
-        };
+        let reading = start_on(&projections_on, parts, &stop, &mut tasks);
         Ok(App {
             config,
             node,
             started_at,
             commands,
-            views,
-            replays,
+            reading,
+            closing: Shutdown::default(),
             log,
             store,
             log_gate,
@@ -227,6 +224,25 @@ impl Registrar for AppBuilder {
     }
 }
 
+/// Opens what the settings name, where nothing was given.
+async fn open_ports(
+    log: Option<Arc<dyn EventLog>>,
+    store: Option<Arc<dyn ViewStore>>,
+    projections_on: &Handle,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
+    let log = match log {
+        Some(log) => log,
+        None => open_log(&config.log, clock.clone()).await?,
+    };
+    let store = match store {
+        Some(store) => store,
+        None => open_views_on(projections_on, config, log.name(), clock).await?,
+    };
+    Ok((log, store))
+}
+
 /// Opens the view store where it will be served.
 async fn open_views_on(
     runtime: &Handle,
@@ -249,8 +265,30 @@ fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> 
     all
 }
 
+fn start_on(
+    runtime: &Handle,
+    parts: ReadParts,
+    stop: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> Reading {
+    let _on = runtime.enter();
+    read::start(parts, stop, tasks)
+}
+
+/// What Retell itself keeps of every record.
+fn built_in(
+    config: &HistoryConfig,
+    clock: &Arc<dyn Clock>,
+    kinds: &Kinds,
+) -> [Arc<dyn AnyProjection>; 2] {
+    let types: Vec<&'static str> = kinds.iter().map(|kind| kind.name().as_str()).collect();
+    let (keep, records_max) = (config.trace_keep, config.trace_records_max);
+    let traces = Traces::new(types.clone(), keep, records_max, clock.clone());
+    [Arc::new(History::new(types)), Arc::new(traces)]
+}
+
 fn collect_projections(
-    projections: Vec<Arc<dyn AnyProjection>>,
+    projections: impl Iterator<Item = Arc<dyn AnyProjection>>,
     problems: &mut Vec<String>,
 ) -> Projections {
     let mut all = Projections::default();

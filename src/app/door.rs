@@ -27,7 +27,7 @@ impl App {
         shutdown: Shutdown,
     ) -> Result<(), AppError> {
         let config = self.config.http.clone();
-        let closing = Shutdown::default();
+        let closing = self.closing.clone();
         let serving = http::serve(listener, router, closing.clone(), &config);
         let ending = async {
             let ended = tokio::select! {
@@ -53,14 +53,18 @@ impl App {
     pub fn door(&self) -> Door {
         Door {
             commands: self.commands.clone(),
-            views: self.views.clone(),
-            replays: self.replays.clone(),
+            views: self.reading.views.clone(),
+            replays: self.reading.replays.clone(),
+            verifications: self.reading.verifications.clone(),
+            operations: self.reading.operations.clone(),
+            closing: self.closing.clone(),
             log: self.log.clone(),
             store: self.store.clone(),
             log_gate: self.log_gate.clone(),
             store_gate: self.store_gate.clone(),
             http: self.config.http.clone(),
             queries: self.config.queries.clone(),
+            history: self.config.history.clone(),
             node: NodeInfo {
                 id: self.node.node.clone(),
                 address: self.node.address.clone(),

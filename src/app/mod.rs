@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::contract::{Aggregate, Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
-use crate::read::{QueryError, Replays, Views};
+use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity, LogEventStore};
 
@@ -37,12 +37,13 @@ pub struct App {
     node: Identity,
     started_at: Time,
     commands: Commands,
-    views: Views,
-    replays: Replays,
+    reading: Reading,
     log: Arc<dyn EventLog>,
     store: Arc<dyn ViewStore>,
     log_gate: Gate,
     store_gate: Gate,
+    /// Ends what the door is still answering that has no end of its own.
+    closing: Shutdown,
     /// Ends the loops, after the door is closed.
     stop: Shutdown,
     tasks: JoinSet<()>,
@@ -102,13 +103,25 @@ impl App {
     /// Answers queries.
     #[must_use]
     pub const fn views(&self) -> &Views {
-        &self.views
+        &self.reading.views
     }
 
     /// Starts replays and tells of them.
     #[must_use]
     pub const fn replays(&self) -> &Replays {
-        &self.replays
+        &self.reading.replays
+    }
+
+    /// Starts verifications and tells of them.
+    #[must_use]
+    pub const fn verifications(&self) -> &Verifications {
+        &self.reading.verifications
+    }
+
+    /// Pauses and resumes projections, and returns to the views before a replay.
+    #[must_use]
+    pub const fn operations(&self) -> &Operations {
+        &self.reading.operations
     }
 
     /// The settings.
@@ -128,7 +141,7 @@ impl App {
     ) -> Result<Option<P::View>, QueryError> {
         let Ok(key) = Key::new(key) else { return Ok(None) };
         let wait = self.config.queries.wait_default;
-        match self.views.get(P::NAME, &key, &after.into(), wait).await {
+        match self.reading.views.get(P::NAME, &key, &after.into(), wait).await {
             Ok(found) => Ok(serde_json::from_slice(&found.view).ok()),
             Err(QueryError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

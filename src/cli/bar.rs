@@ -14,7 +14,7 @@ pub(super) fn of_input(len: Option<u64>) -> ProgressBar {
     bar(len, template)
 }
 
-/// A bar over the records of a replay.
+/// A bar over the records of a replay or a verification.
 pub(super) fn of_records(len: u64) -> ProgressBar {
     bar(Some(len), "{msg} {wide_bar} {human_pos}/{human_len} records  {per_sec}, {eta} left")
 }

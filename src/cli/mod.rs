@@ -4,6 +4,8 @@
 
 mod bar;
 mod config;
+mod following;
+mod history;
 mod log;
 mod parked;
 mod replay;
@@ -15,6 +17,7 @@ mod status;
 mod table;
 mod threads;
 mod topic;
+mod verify;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -43,8 +46,12 @@ enum Command {
     Log(log::Args),
     /// Say how a running service stands
     Status(status::Args),
+    /// Print the events of an aggregate
+    History(history::Args),
     /// Rebuild views of a running service from the log
     Replay(replay::Args),
+    /// Compare the views of a running service with the log
+    Verify(verify::Args),
     /// List what projections hold back; retry or discard one
     Parked(parked::Args),
     Send(send::Args),
@@ -72,7 +79,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Topic(args)) => on_threads(topic::run(args)),
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),
+        Some(Command::History(args)) => on_threads(history::run(args)),
         Some(Command::Replay(args)) => on_threads(replay::run(args)),
+        Some(Command::Verify(args)) => on_threads(verify::run(args)),
         Some(Command::Parked(args)) => on_threads(parked::run(args)),
         Some(Command::Send(args)) => on_threads(send::run(args)),
     };

@@ -2,27 +2,33 @@
 //!
 //! When one is running already, that one is followed; the exit code is its result.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use indicatif::{HumanCount, ProgressBar};
-use reqwest::header::LOCATION;
-use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
+use indicatif::HumanCount;
+use reqwest::{Method, Url};
+use uuid::Uuid;
 
-use super::service::{Answer, Client, NoAnswer, Service};
-use super::{Outcome, bar, say};
-
-/// How often a replay is asked how far it is.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How long a service may give no answer while a replay is followed.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+use super::following::{Job, follow, id_of, start};
+use super::service::{Client, Service};
+use super::{Outcome, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The projection; without one, all of them
     projection: Option<String>,
+    /// The most records to read in a second
+    #[arg(long, value_name = "N")]
+    records_per_second: Option<NonZeroU32>,
+    /// Stop before the new views go live when one differs from the live ones
+    #[arg(long)]
+    require_equal: bool,
+    /// Make live what a replay has built that stopped because views differ
+    #[arg(long, value_name = "ID", conflicts_with_all = ["projection", "cancel"])]
+    flip: Option<Uuid>,
+    /// Give up a replay; the views before it stay live
+    #[arg(long, value_name = "ID", conflicts_with = "projection")]
+    cancel: Option<Uuid>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -30,83 +36,62 @@ pub(super) struct Args {
     service: Service,
 }
 
-/// What the service says of a replay.
-#[derive(Clone, Debug, Deserialize)]
-struct Replay {
-    projections: Vec<String>,
-    state: String,
-    error: Option<String>,
-    records: u64,
-    records_total: u64,
-}
-
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let client = args.service.client()?;
     let begun = Instant::now();
-    let location = start(&client, args.projection.as_deref()).await?;
-    let (answer, replay) = follow(&client, location).await?;
-    if args.json {
-        say(&String::from_utf8_lossy(&answer.body))?;
-    } else {
-        say(&ending(&replay, begun.elapsed()))?;
-    }
-    Ok(if replay.state == "done" { Outcome::Done } else { Outcome::Failed })
-}
-
-/// Starts a replay, or finds the one that is running.
-async fn start(client: &Client, projection: Option<&str>) -> anyhow::Result<Url> {
-    let url = client.url("admin/replays");
-    let body = serde_json::json!({ "projection": projection }).to_string();
-    let answer = client.ask(Method::POST, url, Some(body.into())).await?;
-    let location = answer.headers.get(LOCATION).and_then(|location| location.to_str().ok());
-    let location = location.and_then(|location| answer.url.join(location).ok());
-    match (answer.status, location) {
-        (StatusCode::ACCEPTED, Some(location)) => Ok(location),
-        (StatusCode::CONFLICT, Some(location)) => {
-            eprintln!("a replay is running already; following that one");
-            Ok(location)
+    let location = match (args.flip, args.cancel) {
+        (Some(id), _) => ask(&client, Method::POST, id, "/flip").await?,
+        (None, Some(id)) => ask(&client, Method::DELETE, id, "").await?,
+        (None, None) => {
+            let body = serde_json::json!({
+                "projection": args.projection,
+                "records_per_second": args.records_per_second,
+                "require_equal": args.require_equal,
+            });
+            start(&client, "admin/replays", body).await?
         }
-        _ => Err(answer.problem().into()),
+    };
+    let wanted = if args.cancel.is_some() { "cancelled" } else { "done" };
+    let id = id_of(&location);
+    let Some(mut replay) = follow(&client, &location).await? else {
+        eprintln!("the replay goes on in the service; to stop it: retell replay --cancel {id}");
+        return Ok(Outcome::Failed);
+    };
+    // It was told to go on or to end, and gets to it.
+    while args.flip.or(args.cancel).is_some() && replay.state == "differs" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let Some(next) = follow(&client, &location).await? else { return Ok(Outcome::Failed) };
+        replay = next;
     }
-}
-
-async fn follow(client: &Client, location: Url) -> anyhow::Result<(Answer, Replay)> {
-    let mut shown: Option<ProgressBar> = None;
-    let mut heard = Instant::now();
-    loop {
-        match client.get(location.clone()).await {
-            Ok(answer) => {
-                heard = Instant::now();
-                let replay: Replay = answer.json()?;
-                show(&mut shown, &replay);
-                if replay.state != "running" {
-                    shown.inspect(ProgressBar::finish_and_clear);
-                    return Ok((answer, replay));
-                }
-            }
-            Err(NoAnswer::Problem(problem)) if problem.status == 404 => {
-                return Err(NoAnswer::Problem(problem))
-                    .context("the service forgot the replay, it was started again meanwhile");
-            }
-            Err(error) if heard.elapsed() > SILENCE_MAX => return Err(error.into()),
-            Err(_) => {}
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
+    match args.json {
+        true => say(&String::from_utf8_lossy(&replay.json))?,
+        false => say(&ending(&replay, id, begun.elapsed()))?,
     }
+    Ok(if replay.state == wanted { Outcome::Done } else { Outcome::Failed })
 }
 
-fn show(shown: &mut Option<ProgressBar>, replay: &Replay) {
-    let bar = shown.get_or_insert_with(|| bar::of_records(replay.records_total));
-    bar.set_message(replay.projections.join(", "));
-    bar.set_length(replay.records_total.max(replay.records));
-    bar.set_position(replay.records);
+async fn ask(client: &Client, method: Method, id: Uuid, more: &str) -> anyhow::Result<Url> {
+    let location = client.url(&format!("admin/replays/{id}"));
+    client.ask(method, client.url(&format!("admin/replays/{id}{more}")), None).await?.good()?;
+    Ok(location)
 }
 
-fn ending(replay: &Replay, took: Duration) -> String {
+fn ending(replay: &Job, id: &str, took: Duration) -> String {
     let names = replay.projections.join(", ");
     let (records, seconds) = (HumanCount(replay.records), took.as_secs_f64());
     match (replay.state.as_str(), &replay.error) {
-        ("done", _) => format!("replayed {names}: {records} records in {seconds:.1} s"),
+        ("done", _) => {
+            let done = format!("replayed {names}: {records} records in {seconds:.1} s");
+            match replay.compared.differences {
+                0 => done,
+                _ => format!("{done}\nbeside the views before, {}", replay.compared.told()),
+            }
+        }
+        ("differs", _) => format!(
+            "replay of {names} stopped: {}\nthe views before stay live; to make the new ones live: \
+             retell replay --flip {id}\nto give them up: retell replay --cancel {id}",
+            replay.compared.told()
+        ),
         (state, Some(error)) => format!("replay of {names} {state}: {error}"),
         (state, None) => format!("replay of {names} {state}; the views before it stay live"),
     }

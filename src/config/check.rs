@@ -34,7 +34,9 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         | "read.commit_interval_ms"
         | "read.kept_bytes_max"
         | "queries.wait_default_ms"
-        | "replay.keep_previous_ms" => (0, BILLION),
+        | "replay.keep_previous_ms"
+        | "verify.sample_interval_ms" => (0, BILLION),
+        "verify.sample_percent" => (1, 100),
         "queries.page_items_max" => (1, 10_000),
         "replay.memory_bytes_max" => (1, i64::MAX),
         // Ten days in milliseconds, a billion records or bytes: more is a slip of the keyboard.

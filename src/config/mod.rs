@@ -20,8 +20,8 @@ use serde::Deserialize;
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
-    HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig, ReadConfig,
-    RedisConfig, ReplayConfig, TelemetryConfig, ViewsConfig, WriteConfig,
+    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig,
+    ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, VerifyConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -44,8 +44,12 @@ pub struct Config {
     pub read: ReadConfig,
     /// Queries.
     pub queries: QueriesConfig,
+    /// Looking back.
+    pub history: HistoryConfig,
     /// Replays.
     pub replay: ReplayConfig,
+    /// Verifications.
+    pub verify: VerifyConfig,
     /// What the process says about itself.
     pub telemetry: TelemetryConfig,
     /// What was loaded, for print.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -192,6 +193,31 @@ pub struct QueriesConfig {
     pub page_bytes_max: usize,
 }
 
+/// `[history]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HistoryConfig {
+    /// How often the history is written at most, while records keep coming.
+    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
+    pub commit_interval: Duration,
+    /// Items of a page.
+    pub page_len_max: usize,
+    /// Bytes of a page's records.
+    pub page_bytes_max: usize,
+    /// Records read for a page of the log.
+    pub scan_records_max: usize,
+    /// Events folded for one state.
+    pub fold_events_max: u64,
+    /// Readers of the log at once.
+    pub readers_max: usize,
+    /// How long a trace is kept.
+    #[serde(rename = "trace_keep_ms", deserialize_with = "millis")]
+    pub trace_keep: Duration,
+    /// Records of a trace.
+    pub trace_records_max: usize,
+}
+
 /// `[replay]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,8 +228,25 @@ pub struct ReplayConfig {
     /// How long the previous generation is kept.
     #[serde(rename = "keep_previous_ms", deserialize_with = "millis")]
     pub keep_previous: Duration,
+    /// How long a node that builds may give no sign of life.
+    #[serde(rename = "takeover_timeout_ms", deserialize_with = "millis")]
+    pub takeover_timeout: Duration,
     /// Keys removed at once when a generation is dropped.
     pub drop_keys_max: usize,
+}
+
+/// `[verify]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct VerifyConfig {
+    /// The rest between two samples; zero: none are taken.
+    #[serde(rename = "sample_interval_ms", deserialize_with = "millis")]
+    pub sample_interval: Duration,
+    /// How much of all views is in a sample.
+    pub sample_percent: u32,
+    /// The most records that a sample reads in a second.
+    pub sample_records_per_second_max: NonZeroU32,
 }
 
 /// `[telemetry]`

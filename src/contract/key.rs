@@ -70,6 +70,11 @@ impl Key {
         Ok(Self(Arc::from(text)))
     }
 
+    /// A text that was checked before, or that Retell made for keys of its own.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -20,6 +20,16 @@ pub(super) fn name_and_key<'a>(
     name_and_key_of(uri.path(), what)
 }
 
+/// The same, of the two segments before the last one.
+pub(super) fn name_and_key_before_last(uri: &Uri) -> Result<(Cow<'_, str>, Key), Problem> {
+    name_and_key_of(split(uri.path()).0, "id")
+}
+
+/// The last segment of a path, decoded.
+pub(super) fn last_decoded<'a>(uri: &'a Uri, what: &'static str) -> Result<Cow<'a, str>, Problem> {
+    decoded(last(uri), what)
+}
+
 fn name_and_key_of<'a>(path: &'a str, what: &'static str) -> Result<(Cow<'a, str>, Key), Problem> {
     let (rest, key) = split(path);
     let (_, name) = split(rest);
@@ -39,6 +49,16 @@ pub(super) fn name_key_and_command(uri: &Uri) -> Result<(Cow<'_, str>, Key, Comm
 /// The last segment of a path, which is a name.
 pub(super) fn name(uri: &Uri) -> Result<Cow<'_, str>, Problem> {
     decoded(last(uri), "name")
+}
+
+/// The last segment of a path but one, which is a name.
+pub(super) fn name_before_last(uri: &Uri) -> Result<Cow<'_, str>, Problem> {
+    decoded(before_last(uri), "name")
+}
+
+/// The last segment of a path but one, as it is.
+pub(super) fn before_last(uri: &Uri) -> &str {
+    split(split(uri.path()).0).1
 }
 
 /// The last segment of a path, as it is.

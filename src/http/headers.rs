@@ -29,6 +29,9 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// `application/x-ndjson`, one JSON text a line.
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
+/// `text/event-stream`, events as they come.
+const EVENT_STREAM: &str = "text/event-stream";
+
 pub(super) const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// The longest correlation or causation id.
@@ -52,6 +55,18 @@ pub(super) fn accept(headers: &HeaderMap, wanted: &'static str) -> Result<(), Pr
         None if !headers.contains_key(ACCEPT) => Ok(()),
         _ => Err(Problem::NotAcceptable(wanted)),
     }
+}
+
+/// Whether a client asks for events as they come instead of what is there now.
+pub(super) fn wants_events(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|text| text.split(','));
+    ranges.any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+        parts.next().is_some_and(|range| range.eq_ignore_ascii_case(EVENT_STREAM))
+            && !parts.any(is_refused)
+    })
 }
 
 /// What travels with a command into its record.
@@ -191,6 +206,16 @@ mod tests {
             &["text/html", "image/png"],
         ] {
             assert!(!accepted(values), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn events_are_for_clients_that_ask_for_them() {
+        let wants = |values: &[&str]| wants_events(&sent(&ACCEPT, values));
+        assert!(wants(&["text/event-stream"]));
+        assert!(wants(&["application/json;q=0.5, Text/Event-Stream; q=1"]));
+        for values in [&[][..], &["*/*"], &["text/*"], &["text/event-stream;q=0"]] {
+            assert!(!wants(values), "{values:?}");
         }
     }
 

@@ -180,6 +180,8 @@ fn stuck(state: &LaneState) -> Option<(&'static str, String)> {
         }
         LaneState::Starting
         | LaneState::Building
+        | LaneState::Comparing
+        | LaneState::Built
         | LaneState::Following
         | LaneState::StandingBy
         | LaneState::Paused => None,

@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 18] = [
+pub(super) const ROUTES: [&str; 30] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -18,10 +18,22 @@ pub(super) const ROUTES: [&str; 18] = [
     "GET /projections",
     "GET /projections/{name}",
     "GET /projections/{name}/{key}",
+    "GET /aggregates/{aggregate}/{id}",
+    "GET /aggregates/{aggregate}/{id}/events",
+    "GET /events",
+    "GET /traces/{correlation_id}",
     "GET /admin/replays",
     "POST /admin/replays",
     "GET /admin/replays/{id}",
     "DELETE /admin/replays/{id}",
+    "POST /admin/replays/{id}/flip",
+    "GET /admin/verifications",
+    "POST /admin/verifications",
+    "GET /admin/verifications/{id}",
+    "DELETE /admin/verifications/{id}",
+    "POST /admin/projections/{name}/pause",
+    "POST /admin/projections/{name}/resume",
+    "POST /admin/projections/{name}/rollback",
     "GET /admin/parked",
     "POST /admin/parked/{id}/retry",
     "POST /admin/parked/{id}/discard",

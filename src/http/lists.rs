@@ -17,7 +17,8 @@ use crate::read::{Comparison, Filter, ListQuery, Page, QueryError, Sort};
 
 use super::headers::JSON;
 use super::problem::Problem;
-use super::queries::{Asked, NO_CACHE, add_positions};
+use super::queries::{NO_CACHE, add_positions};
+use super::wait::Wait;
 use super::{Door, extract, headers};
 
 /// Views of a page, unless a request says how many.
@@ -31,12 +32,12 @@ pub(super) async fn get(
     let query = query(request.uri(), &door.queries)?;
     let headers = request.headers();
     headers::accept_json(headers)?;
-    let asked = Asked::of(&door, headers)?;
-    let response = match door.views.page(&name, &query, &asked.after, asked.wait).await {
+    let wait = Wait::of(headers, &door.queries)?;
+    let response = match door.views.page(&name, &query, &wait.after, wait.limit).await {
         Ok(found) => page(&found),
         Err(error) => Problem::from(error).into_response(),
     };
-    Ok(asked.applied_to(response))
+    Ok(wait.applied(response))
 }
 
 fn query(uri: &Uri, config: &QueriesConfig) -> Result<ListQuery, Problem> {

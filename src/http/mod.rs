@@ -4,20 +4,31 @@
 //! aggregate and no view. Every error is a problem document, made in `problem` alone.
 
 mod admin;
+mod aggregates;
 mod body;
 mod commands;
+mod event_stream;
+mod events;
 mod extract;
 mod frame;
 mod headers;
 mod health;
 mod index;
+mod jobs;
 mod lists;
+mod operations;
+mod parameters;
 mod parked;
 mod patience;
 mod problem;
 mod queries;
+mod records;
+mod replays;
 mod request_id;
 mod serve;
+mod traces;
+mod verifications;
+mod wait;
 
 use std::sync::Arc;
 
@@ -25,11 +36,12 @@ use axum::Router;
 use axum::routing::{get, post};
 use uuid::Uuid;
 
-use crate::config::{HttpConfig, QueriesConfig};
+use crate::config::{HistoryConfig, HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
-use crate::read::{Replays, Views};
+use crate::read::{Operations, Replays, Verifications, Views};
+use crate::shutdown::Shutdown;
 use crate::write::Commands;
 
 pub use health::Reason;
@@ -47,6 +59,12 @@ pub struct Door {
     pub views: Views,
     /// Starts replays.
     pub replays: Replays,
+    /// Starts verifications.
+    pub verifications: Verifications,
+    /// Pauses, resumes and rolls back projections.
+    pub operations: Operations,
+    /// Ends the event streams, which have no end of their own.
+    pub closing: Shutdown,
     /// Asked for its end only.
     pub log: Arc<dyn EventLog>,
     /// Asked whether it answers only.
@@ -59,6 +77,8 @@ pub struct Door {
     pub http: HttpConfig,
     /// The settings of queries.
     pub queries: QueriesConfig,
+    /// The settings of what looks back.
+    pub history: HistoryConfig,
     /// Who answers.
     pub node: NodeInfo,
 }
@@ -90,8 +110,18 @@ pub fn router(door: Door) -> Router {
         .route("/projections", get(queries::list))
         .route("/projections/{name}", get(lists::get))
         .route("/projections/{name}/{key}", get(queries::get))
-        .route("/admin/replays", get(admin::replays).post(admin::start_replay))
-        .route("/admin/replays/{id}", get(admin::replay).delete(admin::cancel_replay))
+        .route("/aggregates/{aggregate}/{id}", get(aggregates::state))
+        .route("/aggregates/{aggregate}/{id}/events", get(aggregates::history))
+        .route("/events", get(events::list))
+        .route("/traces/{correlation_id}", get(traces::get))
+        .route("/admin/replays", get(replays::list).post(replays::start))
+        .route("/admin/replays/{id}", get(replays::get).delete(replays::cancel))
+        .route("/admin/replays/{id}/flip", post(replays::flip))
+        .route("/admin/verifications", get(verifications::list).post(verifications::start))
+        .route("/admin/verifications/{id}", get(verifications::get).delete(verifications::cancel))
+        .route("/admin/projections/{name}/pause", post(operations::pause))
+        .route("/admin/projections/{name}/resume", post(operations::resume))
+        .route("/admin/projections/{name}/rollback", post(operations::roll_back))
         .route("/admin/parked", get(parked::list))
         .route("/admin/parked/{id}/retry", post(parked::retry))
         .route("/admin/parked/{id}/discard", post(parked::discard))

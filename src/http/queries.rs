@@ -3,12 +3,11 @@
 //! A view leaves as the bytes that are stored, never read and written again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,8 +16,9 @@ use crate::contract::Positions;
 use crate::events::Fingerprint;
 use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
 
-use super::headers::{JSON, PREFERENCE_APPLIED, RETELL_POSITION};
+use super::headers::{JSON, RETELL_POSITION};
 use super::problem::Problem;
+use super::wait::Wait;
 use super::{Door, extract, headers};
 
 /// A view changes at any time: whoever keeps a copy must ask whether it still is the one.
@@ -74,39 +74,12 @@ pub(super) async fn get(
     let (projection, key) = extract::name_and_key(request.uri(), "key")?;
     let headers = request.headers();
     headers::accept_json(headers)?;
-    let asked = Asked::of(&door, headers)?;
-    let response = match door.views.get(&projection, &key, &asked.after, asked.wait).await {
+    let wait = Wait::of(headers, &door.queries)?;
+    let response = match door.views.get(&projection, &key, &wait.after, wait.limit).await {
         Ok(found) => view(found, headers),
         Err(error) => missing(error),
     };
-    Ok(asked.applied_to(response))
-}
-
-/// What a query waits for, and how long.
-pub(super) struct Asked {
-    pub(super) after: Positions,
-    pub(super) wait: Duration,
-    /// What of it the client preferred.
-    preferred: Option<Duration>,
-}
-
-impl Asked {
-    pub(super) fn of(door: &Door, headers: &HeaderMap) -> Result<Self, Problem> {
-        let after = headers::positions(headers)?;
-        let preferred = headers::preferred_wait(headers).filter(|_| !after.is_empty());
-        let preferred = preferred.map(|wait| wait.min(door.queries.wait_max));
-        let wait = preferred.unwrap_or(door.queries.wait_default);
-        Ok(Self { after, wait, preferred })
-    }
-
-    /// Tells the client that its preference was heard.
-    pub(super) fn applied_to(&self, mut response: Response) -> Response {
-        if let Some(wait) = self.preferred {
-            let applied = headers::value(format!("wait={}", wait.as_secs()));
-            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-        }
-        response
-    }
+    Ok(wait.applied(response))
 }
 
 /// Every projection and where it stands.
@@ -124,7 +97,7 @@ pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Response {
     response
 }
 
-fn view(found: Found, asked: &HeaderMap) -> Response {
+fn view(found: Found, asked: &axum::http::HeaderMap) -> Response {
     let etag = format!("\"{}\"", Fingerprint::of(&found.view));
     let mut response = if headers::none_match(asked, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
@@ -157,6 +130,12 @@ pub(super) fn add_positions(response: &mut Response, positions: &Positions) {
     }
 }
 
+impl Item {
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.info.name == name
+    }
+}
+
 impl From<ProjectionInfo> for Item {
     fn from(info: ProjectionInfo) -> Self {
         let lanes = || info.partitions.iter();
@@ -180,6 +159,7 @@ const fn severity(state: &LaneState) -> (u8, &'static str) {
         LaneState::StandingBy => (1, "standing_by"),
         LaneState::Starting => (2, "starting"),
         LaneState::Building => (3, "building"),
+        LaneState::Comparing | LaneState::Built => (3, "comparing"),
         LaneState::Paused => (4, "paused"),
         LaneState::Waiting { .. } => (5, "waiting"),
         LaneState::Lost => (6, "lost"),

@@ -9,6 +9,7 @@ mod clock;
 mod copies;
 mod event_log;
 mod log_origin;
+mod pointer;
 mod space;
 mod tail;
 mod view_store;
@@ -24,7 +25,8 @@ pub use event_log::{
     SendNumber,
 };
 pub use log_origin::LogOrigin;
+pub use pointer::{Lease, Order, Pointer};
 pub use space::{Space, SpaceState};
 pub use tail::{Tail, Tailed, Tails};
-pub use view_store::{Commit, Dropped, Listed, Pointer, RangeQuery, StoreError, ViewStore, Watch};
+pub use view_store::{Commit, Dropped, Listed, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

@@ -25,12 +25,8 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::contract::{Offset, Partition};
-
-use super::{Change, InvalidCommit, Space, SpaceState};
+use super::{Change, InvalidCommit, Pointer, Space, SpaceState};
 
 /// A store of everything that is derived from the log.
 #[async_trait]
@@ -178,20 +174,6 @@ pub enum Dropped {
     All,
     /// Call again.
     More,
-}
-
-/// The generations of one revision of a projection.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
-pub struct Pointer {
-    /// The generation that queries read.
-    pub live: Option<Uuid>,
-    /// The generation before it, kept for a while.
-    pub previous: Option<Uuid>,
-    /// The generation that a replay is building.
-    pub building: Option<Uuid>,
-    /// How far the live generation had come, at least, when it went live.
-    #[serde(default)]
-    pub floor: BTreeMap<Partition, Offset>,
 }
 
 /// What went wrong with the store.

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -38,6 +39,23 @@ pub trait AnyProjection: Send + Sync {
 
     /// The aggregates whose events it folds.
     fn sources(&self) -> Sources;
+
+    /// Whether it folds the records of every aggregate type, each as one [`super::whole::Whole`],
+    /// instead of decoded events. Its keys are its own, and nobody asks for its views by them.
+    fn reads_records(&self) -> bool {
+        false
+    }
+
+    /// Whether this binary has the type of an aggregate. Records of one that it has not, and that
+    /// are newer than it, hold that aggregate back: nobody here will ever understand them.
+    fn knows(&self, _aggregate_type: &str) -> bool {
+        true
+    }
+
+    /// How long the slot's view is kept from now on; none: for ever.
+    fn kept_for(&self, _: &Slot) -> Option<Duration> {
+        None
+    }
 
     /// By what its views are listed, besides by key.
     fn indexes(&self) -> &Indexes {

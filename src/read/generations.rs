@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::contract::{Offset, Partition};
@@ -12,8 +13,9 @@ use crate::log::Partitions;
 use crate::ports::{Dropped, Space, StoreError, ViewStore};
 use crate::shutdown::Shutdown;
 
+use super::comparison::Compared;
 use super::kept::Kept;
-use super::lane::{Lane, LaneHandle, LaneParts, Mend, Progress};
+use super::lane::{Build, Lane, LaneHandle, LaneParts, Mend, Progress};
 use super::status::LaneState;
 
 /// Keys removed at once where no setting says how many.
@@ -31,7 +33,7 @@ pub(super) struct Generation {
     /// Dropping it ends the lanes.
     tasks: JoinSet<()>,
     /// Keeps the progress of lanes that do not run.
-    _idle: Vec<watch::Sender<Progress>>,
+    idle: Vec<watch::Sender<Progress>>,
 }
 
 /// What queries read.
@@ -46,17 +48,16 @@ pub(super) struct Live {
 }
 
 impl Generation {
-    /// Starts a lane for each partition; with `build_until` they build first.
+    /// Starts a lane for each partition; it builds first where `build` says what.
     pub(super) fn start(
         id: Uuid,
         parts: impl Fn(Partition) -> LaneParts,
         partitions: Partitions,
-        build_until: Option<&[Offset]>,
+        build: impl Fn(Partition) -> Option<Build>,
     ) -> Self {
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
         let start = |partition: Partition| {
-            let until = build_until.map(|ends| ends[partition.0 as usize]);
-            let (lane, handle) = Lane::new(parts(partition), until);
+            let (lane, handle) = Lane::new(parts(partition), build(partition));
             tasks.spawn(lane.run(stop.clone()));
             handle
         };
@@ -64,7 +65,7 @@ impl Generation {
         let lanes = handles.iter().map(|handle| handle.progress.clone()).collect();
         let mends = handles.iter().map(|handle| handle.mends.clone()).collect();
         let kept = handles.into_iter().map(|handle| handle.kept).collect();
-        Self { id, lanes, mends, kept, stop, tasks, _idle: Vec::new() }
+        Self { id, lanes, mends, kept, stop, tasks, idle: Vec::new() }
     }
 
     /// A generation that is served, but not folded, by this node.
@@ -74,7 +75,7 @@ impl Generation {
             partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
         let lanes = idle.iter().map(watch::Sender::subscribe).collect();
         let (stop, tasks) = (Shutdown::default(), JoinSet::new());
-        Self { id, lanes, mends: Vec::new(), kept: Vec::new(), stop, tasks, _idle: idle }
+        Self { id, lanes, mends: Vec::new(), kept: Vec::new(), stop, tasks, idle }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {
@@ -95,6 +96,17 @@ impl Generation {
     /// How far each partition has been folded.
     pub(super) fn folded(&self) -> Vec<Offset> {
         self.lanes.iter().map(|lane| lane.borrow().folded).collect()
+    }
+
+    /// Whether this node serves, but does not fold it.
+    pub(super) fn is_paused(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// What its views are beside those of another generation.
+    pub(super) fn compared(&self) -> Compared {
+        let all = self.lanes.iter().map(|lane| lane.borrow().compared.clone());
+        all.fold(Compared::default(), Compared::and)
     }
 
     /// Stops the lanes and waits until none of them commits any more.
@@ -125,23 +137,21 @@ pub(super) async fn drop_whole(store: &dyn ViewStore, space: &Space) -> Result<(
     Ok(())
 }
 
-/// Removes a generation in small steps, between which the store can do other work.
+/// Removes a generation in small steps. Between two of them the store has as long for others as
+/// the step took.
 pub(super) async fn drop_generation(
-    store: Arc<dyn ViewStore>,
-    spaces: Vec<Space>,
+    store: &dyn ViewStore,
+    spaces: &[Space],
     keys_max: usize,
-) {
+) -> Result<(), StoreError> {
     for space in spaces {
         loop {
-            match store.drop_space(&space, keys_max).await {
-                Ok(Dropped::All) => break,
-                Ok(Dropped::More) => tokio::task::yield_now().await,
-                Err(error) => {
-                    // What is left is not live and has no checkpoint; it only takes room.
-                    tracing::warn!(%space, %error, "a space was not dropped to its end");
-                    break;
-                }
+            let begun = Instant::now();
+            match store.drop_space(space, keys_max).await? {
+                Dropped::All => break,
+                Dropped::More => sleep(begun.elapsed()).await,
             }
         }
     }
+    Ok(())
 }

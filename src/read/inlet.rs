@@ -11,6 +11,7 @@ use crate::contract::{Offset, Partition};
 use crate::ports::{EventLog, LogError, LogReader};
 
 use super::feed::{Fed, Feed};
+use super::pace::Pace;
 
 pub(super) struct Inlet {
     log: Arc<dyn EventLog>,
@@ -18,6 +19,8 @@ pub(super) struct Inlet {
     feed: Feed,
     records_max: usize,
     bytes_max: usize,
+    /// Records that were put back, or came while it lingered.
+    held: Option<Arc<Fed>>,
     from: From,
 }
 
@@ -37,7 +40,32 @@ impl Inlet {
     ) -> Result<Self, LogError> {
         let reader = log.reader(partition, next).await?;
         let (records_max, bytes_max) = (config.chunk_records_max, config.chunk_bytes_max);
-        Ok(Self { log, partition, feed, records_max, bytes_max, from: From::Own(reader) })
+        let from = From::Own(reader);
+        Ok(Self { log, partition, feed, records_max, bytes_max, held: None, from })
+    }
+
+    /// Puts back what was not needed yet: it comes first the next time.
+    pub(super) fn put_back(&mut self, fed: Arc<Fed>) {
+        self.held = Some(fed);
+    }
+
+    /// Gathers what comes, as long as its pace says or until it is a chunk: so that a commit
+    /// carries many records where nobody waits for it. One that reads by itself is behind.
+    pub(super) async fn linger(&mut self, pace: &Pace) {
+        let From::Feed(queue) = &mut self.from else { return };
+        let mut rest = std::pin::pin!(pace.rest());
+        while self.held.as_ref().is_none_or(|held| held.records.len() < self.records_max) {
+            let fed = tokio::select! {
+                biased;
+                fed = queue.recv() => fed,
+                () = &mut rest => return,
+            };
+            // A feed that let go of this lane is noticed when the next records are asked for.
+            let Some(fed) = fed else { return };
+            let held = Arc::make_mut(self.held.get_or_insert_default());
+            held.records.extend_from_slice(&fed.records);
+            held.at_end = fed.at_end;
+        }
     }
 
     /// The next records, some of which may be before `next`; nothing when none came for as long
@@ -48,6 +76,9 @@ impl Inlet {
         may_join: bool,
         patience: Duration,
     ) -> Result<Option<Arc<Fed>>, LogError> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
         loop {
             match &mut self.from {
                 From::Own(reader) => {

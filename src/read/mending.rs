@@ -125,7 +125,7 @@ impl Views {
     pub async fn retry_parked(&self, id: &ParkedId) -> Result<Retried, MendError> {
         let found = self.find_parked(id)?;
         let Found { entry, live, partition, target, parked } = &found;
-        if entry.projection.kind() == ViewKind::Merged {
+        if !matches!(entry.projection.kind(), ViewKind::Aggregate(_)) {
             return Err(MendError::NeedsReplay("a merged view cannot be mended in place"));
         }
         if parked.discarded {
@@ -289,7 +289,7 @@ impl Mending {
     /// The view after a record; the one before it stays whole, since a fold may panic.
     fn fold(&self, record: &LogRecord, position: Position) -> Result<Option<Bytes>, Poison> {
         let projection = &*self.projection;
-        let step = decode(projection, &self.source, &self.target, None, record, position);
+        let step = decode(projection, Some(&self.source), &self.target, None, record, position);
         let step = step.map_err(|bad| match bad {
             Bad::Newer(error) => Poison { version: None, error },
             Bad::Poison(poison) => poison,

@@ -2,38 +2,60 @@
 //!
 //! Read it in this order: `feed` reads a partition once for all; `lane` folds it into one
 //! generation of one projection and commits views and checkpoint together; `supervisor` keeps one
-//! generation live and builds another when asked; [`Views`] answers queries, waiting for a
-//! position if asked. What cannot be folded is `parked`; `mending` folds it again. Nothing here
-//! knows a concrete view or what a store is made of.
+//! generation live, and builds others to replay or to verify; [`Replays`], [`Verifications`] and
+//! [`Operations`] ask it to; [`Views`] answers queries, waiting for a position if asked. What
+//! cannot be folded is `parked`; `mending` folds it again. `past` looks back: at an aggregate's
+//! history, the log, what belongs together. Nothing here knows a concrete view or what a store is
+//! made of.
 
 mod any_projection;
+mod comparison;
 mod ends;
 mod feed;
 mod generations;
+mod history;
 mod index;
 mod inlet;
+mod jobs;
 mod kept;
 mod lane;
 mod mending;
 mod missing;
+mod operations;
 mod pace;
 mod pages;
 mod parked;
+mod past;
 mod queries;
+mod rate;
+mod reload;
 mod replay;
+mod requests;
+mod sample;
+mod standing;
 mod start;
 mod status;
 mod steps;
 mod supervisor;
+mod traces;
+mod verification;
 mod waiting;
+mod whole;
 mod workspace;
 
 pub use any_projection::{AnyLinks, AnyProjection, Keyed, LinkSlot, Merged, Projections, Slot};
+pub use comparison::{Compared, Difference, What};
+pub use history::History;
 pub use index::{Comparison, Filter, IndexFlaw, Indexes, ListQuery, Sort};
 pub use mending::{MendError, Retried};
+pub use operations::{OperationError, Operations};
 pub use pages::Page;
 pub use parked::{InvalidParkedId, ParkedEvent, ParkedId, ParkedSequence, ParkedState};
+pub use past::{Aggregate, Commits, LogItem, LogPage, LogQuery, RecordKind, Traced};
 pub use queries::{Found, QueryError, Views};
-pub use replay::{ReplayError, ReplayState, ReplayStatus, Replays};
-pub use start::{ReadParts, start};
+pub use replay::{ReplayError, ReplayOptions, ReplayState, ReplayStatus, Replays};
+pub use sample::Sampled;
+pub use start::{ReadParts, Reading, start};
 pub use status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
+pub use traces::{TraceBy, Traces};
+pub use verification::{VerificationError, VerificationState, VerificationStatus, Verifications};

@@ -13,7 +13,8 @@ use crate::ports::RangeQuery;
 
 use super::generations::Live;
 use super::index::{ListQuery, Plan, Unlisted};
-use super::queries::{Entry, Look, QueryError, Views, indexes, position};
+use super::queries::{Entry, Look, QueryError, Views, position};
+use super::standing::indexes;
 use super::status::ViewKind;
 use super::waiting::Waiting;
 
@@ -63,7 +64,7 @@ impl Views {
             let live = waiting.live().await?;
             match self.look_at_page(&live, &plan, query, after).await? {
                 Look::Answer(page) => return Ok(page),
-                Look::NotYet(partition) => waiting.moved(&live, partition).await?,
+                Look::Miss(miss) => waiting.missed(&live, miss).await?,
             }
         }
     }
@@ -86,7 +87,7 @@ impl Views {
         for part in try_join_all(reads).await? {
             match part {
                 Look::Answer(part) => parts.push(part),
-                Look::NotYet(partition) => return Ok(Look::NotYet(partition)),
+                Look::Miss(miss) => return Ok(Look::Miss(miss)),
             }
         }
         let descending = plan.range.descending;
@@ -96,7 +97,7 @@ impl Views {
             let partition = parts[at].partition;
             match self.part(live, plan, partition, wanted, bytes_max, after).await? {
                 Look::Answer(part) => parts[at] = part,
-                Look::NotYet(partition) => return Ok(Look::NotYet(partition)),
+                Look::Miss(miss) => return Ok(Look::Miss(miss)),
             }
         }
         Ok(Look::Answer(page(parts, plan, query)))
@@ -114,8 +115,9 @@ impl Views {
         let space = live.space(partition).expect("a generation has all partitions");
         let query = RangeQuery { limit: asked, ..plan.range.clone() };
         let (state, listed) = self.0.store.page(space, &query, bytes_max).await?;
-        let Some(position) = position(state.checkpoint().copied(), after, live, partition) else {
-            return Ok(Look::NotYet(partition));
+        let position = match position(state.checkpoint().copied(), after, live, partition) {
+            Ok(position) => position,
+            Err(miss) => return Ok(Look::Miss(miss)),
         };
         let bytes: usize = listed.iter().filter_map(|it| it.value.as_ref()).map(Bytes::len).sum();
         let has_more = listed.len() == asked || bytes > bytes_max;
@@ -133,7 +135,7 @@ impl Views {
 fn plan(entry: &Entry, query: &ListQuery) -> Result<Plan, QueryError> {
     let projection = entry.projection.as_ref();
     let (name, revision) = (projection.name(), projection.revision());
-    if projection.kind() == ViewKind::Merged {
+    if !matches!(projection.kind(), ViewKind::Aggregate(_)) {
         return Err(QueryError::NotListed(name.to_string()));
     }
     Plan::of(name, revision, projection.indexes(), query).map_err(|unlisted| match unlisted {

@@ -64,7 +64,7 @@ pub struct ParkedEvent {
 }
 
 /// An aggregate that a projection holds back.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ParkedSequence {
     /// How it is named: the same as long as it is parked, through replays and restarts.
     pub id: ParkedId,

@@ -14,14 +14,16 @@ use tokio::sync::watch;
 use crate::contract::{Key, Offset, Partition, Position, Positions};
 use crate::gate::{Gate, GateState};
 use crate::log::Checkpoint;
-use crate::ports::{EventLog, KEY_INDEX, StoreError, ViewStore};
+use crate::ports::{EventLog, StoreError, ViewStore};
 
 use super::any_projection::AnyProjection;
 use super::ends::Ends;
 use super::generations::Live;
-use super::lane::Progress;
 use super::pace::Pace;
-use super::status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
+use super::past::Records;
+use super::reload::Reload;
+use super::sample::Sampled;
+use super::status::LaneState;
 use super::waiting::Waiting;
 use super::workspace::doc_key;
 
@@ -37,7 +39,8 @@ pub(super) struct Inner {
     /// Of each partition, what a query that waits for it hurries.
     pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,
-    pub(super) paused: Vec<String>,
+    /// Reads records of the log for those who look back.
+    pub(super) records: Records,
 }
 
 pub(super) struct Entry {
@@ -45,6 +48,14 @@ pub(super) struct Entry {
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
     /// Why no generation is built here, if this binary met what it cannot get past.
     pub(super) blocked: watch::Receiver<Option<LaneState>>,
+    /// Of each partition, what else a query hurries, where lanes linger.
+    pub(super) lingers: Vec<Pace>,
+    /// Whether nobody folds it here.
+    pub(super) paused: watch::Receiver<bool>,
+    /// What samples of it have shown.
+    pub(super) sampled: watch::Receiver<Sampled>,
+    /// Asks for its pointer to be read again.
+    pub(super) reload: Reload,
 }
 
 /// A view as it is stored.
@@ -115,6 +126,17 @@ pub enum QueryError {
     /// The log did not answer a question about its end. Retry later.
     #[error("the log is unavailable: {0}")]
     LogUnavailable(String),
+    /// A record of the log cannot be read as what it must be. A person must look.
+    #[error("the history of {what} cannot be read: {detail}")]
+    Unreadable {
+        /// Of what.
+        what: String,
+        /// Where and why.
+        detail: String,
+    },
+    /// As many requests read the log as may. Retry later.
+    #[error("all {0} readers of the log are in use (history.readers_max)")]
+    ReadersBusy(usize),
     /// The view store does not answer. Retry later.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,13 +145,25 @@ pub enum QueryError {
 /// What one look at the store gave.
 pub(super) enum Look<T> {
     Answer(T),
-    /// This partition has not come far enough.
+    Miss(Miss),
+}
+
+/// Why a partition could not be looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Miss {
+    /// It has not come far enough.
     NotYet(Partition),
+    /// It is not there, or not as it was when it went live.
+    NotHere(Partition),
 }
 
 impl Views {
     pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// The view under a key, as of at least these positions; waits for them at most this long.
@@ -155,15 +189,9 @@ impl Views {
                     return Err(QueryError::Behind(format!("the view of {key} is being rebuilt")));
                 }
                 Look::Answer(answer) => return answer,
-                Look::NotYet(partition) => waiting.moved(&live, partition).await?,
+                Look::Miss(miss) => waiting.missed(&live, miss).await?,
             }
         }
-    }
-
-    /// Every projection and where it stands.
-    #[must_use]
-    pub fn list(&self) -> Vec<ProjectionInfo> {
-        self.0.entries.values().map(|entry| self.info(entry)).collect()
     }
 
     async fn look(
@@ -180,7 +208,7 @@ impl Views {
         {
             let (checkpoint, _) = self.read(live, position.partition, &[]).await?;
             if !checkpoint.is_some_and(|it| it.has_passed(position.offset)) {
-                return Ok(Look::NotYet(position.partition));
+                return Ok(Look::Miss(Miss::NotYet(position.partition)));
             }
         }
         let doc = [doc_key(key.as_str())];
@@ -190,8 +218,8 @@ impl Views {
         // Nearly every query: one read at most, nothing to gather.
         let (checkpoint, value) = self.view(live, partition, &doc, after).await?;
         Ok(match position(checkpoint, after, live, partition) {
-            Some(position) => Look::Answer(whole(entry, value, position.into())),
-            None => Look::NotYet(partition),
+            Ok(position) => Look::Answer(whole(entry, value, position.into())),
+            Err(miss) => Look::Miss(miss),
         })
     }
 
@@ -206,8 +234,9 @@ impl Views {
         let reads = homes.iter().map(|&partition| self.view(live, partition, doc, after));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
-            let Some(position) = position(checkpoint, after, live, partition) else {
-                return Ok(Look::NotYet(partition));
+            let position = match position(checkpoint, after, live, partition) {
+                Ok(position) => position,
+                Err(miss) => return Ok(Look::Miss(miss)),
             };
             positions.add(position);
             parts.extend(value);
@@ -225,7 +254,7 @@ impl Views {
     ) -> Result<(Option<Checkpoint>, Option<Bytes>), QueryError> {
         let kept = live.kept.get(partition.0 as usize);
         if let Some((checkpoint, view)) = kept.and_then(|kept| kept.get(&doc[0]))
-            && position(Some(checkpoint), after, live, partition).is_some()
+            && position(Some(checkpoint), after, live, partition).is_ok()
         {
             return Ok((Some(checkpoint), Some(view)));
         }
@@ -246,44 +275,12 @@ impl Views {
         let (state, values) = self.0.store.read(space, keys).await?;
         Ok((state.checkpoint().copied(), values.into_iter().next().flatten()))
     }
-
-    fn info(&self, entry: &Entry) -> ProjectionInfo {
-        let live = entry.live.borrow().clone();
-        let name = entry.projection.name().as_str();
-        let paused = self.0.paused.iter().any(|paused| paused == name);
-        let lane = |(lane, partition): (&watch::Receiver<Progress>, Partition)| {
-            lane_status(&lane.borrow(), partition, &self.0.ends)
-        };
-        let lanes = live.as_ref().map_or(&[][..], |live| &live.lanes);
-        let mut partitions: Vec<LaneStatus> =
-            lanes.iter().zip(self.0.log.partitions().iter()).map(lane).collect();
-        if paused {
-            partitions.iter_mut().for_each(|lane| lane.state = LaneState::Paused);
-        }
-        let (newer_events, too_many_parked) = match entry.blocked.borrow().clone() {
-            Some(LaneState::NewerEvents { detail }) => (Some(detail), None),
-            Some(LaneState::TooManyParked { detail }) => (None, Some(detail)),
-            _ => (None, None),
-        };
-        ProjectionInfo {
-            name,
-            revision: entry.projection.revision(),
-            generation: live.as_ref().map(|live| live.generation),
-            keyed_by: entry.projection.kind(),
-            indexes: indexes(entry.projection.as_ref()),
-            schema: entry.projection.schema(),
-            paused,
-            newer_events,
-            too_many_parked,
-            partitions,
-        }
-    }
 }
 
 impl Inner {
     pub(super) fn entry(&self, projection: &str) -> Result<&Entry, QueryError> {
-        let unknown = || QueryError::UnknownProjection(projection.to_owned());
-        self.entries.get(projection).ok_or_else(unknown)
+        let entry = self.entries.get(projection).filter(|it| !it.projection.reads_records());
+        entry.ok_or_else(|| QueryError::UnknownProjection(projection.to_owned()))
     }
 
     /// Checks what can be known before anything is looked at.
@@ -325,28 +322,6 @@ impl Inner {
     }
 }
 
-/// The fields of each index of a projection, that by key first; none when it is not listed.
-pub(super) fn indexes(projection: &dyn AnyProjection) -> Vec<Vec<&'static str>> {
-    match projection.kind() {
-        ViewKind::Merged => Vec::new(),
-        ViewKind::Aggregate(_) => {
-            std::iter::once(vec![KEY_INDEX]).chain(projection.indexes().iter()).collect()
-        }
-    }
-}
-
-fn lane_status(progress: &Progress, partition: Partition, ends: &Ends) -> LaneStatus {
-    let end = ends.get(partition);
-    LaneStatus {
-        partition,
-        next: progress.next,
-        lag: if progress.at_end { 0 } else { end.0.saturating_sub(progress.next.0) },
-        state: progress.state.clone(),
-        time: progress.time,
-        parked: progress.parked.values().filter(|parked| !parked.discarded).count(),
-    }
-}
-
 /// The last record in a space, if it has come to what was asked for and is not from before the
 /// generation was live.
 pub(super) fn position(
@@ -354,11 +329,13 @@ pub(super) fn position(
     after: &Positions,
     live: &Live,
     partition: Partition,
-) -> Option<Position> {
-    let checkpoint = checkpoint?;
-    let asked = after.get(partition).is_none_or(|wanted| checkpoint.has_passed(wanted));
-    let passed = asked && checkpoint.next >= live.floor(partition);
-    passed.then(|| Position { partition, offset: Offset(checkpoint.next.0 - 1) })
+) -> Result<Position, Miss> {
+    let checkpoint = checkpoint.filter(|it| it.next >= live.floor(partition));
+    let checkpoint = checkpoint.ok_or(Miss::NotHere(partition))?;
+    match after.get(partition) {
+        Some(wanted) if !checkpoint.has_passed(wanted) => Err(Miss::NotYet(partition)),
+        _ => Ok(Position { partition, offset: Offset(checkpoint.next.0 - 1) }),
+    }
 }
 
 fn whole(

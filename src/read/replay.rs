@@ -1,50 +1,51 @@
 //! Replays: a new generation of views, built from the beginning of the log beside the live one.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::num::NonZeroU32;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::contract::Time;
-use crate::ports::Ids;
+use crate::ports::{Ids, Order};
 
-/// Replays that are remembered.
-const REMEMBERED_MAX: usize = 100;
+use super::comparison::Compared;
+use super::jobs::{Job, Jobs, Part};
+use super::rate::Rate;
+use super::requests::{Queues, Request};
 
 /// Starts replays and tells of them. Cheap to clone.
 #[derive(Clone)]
-pub struct Replays(Arc<Inner>);
-
-struct Inner {
-    ids: Ids,
-    replays: Mutex<VecDeque<Replay>>,
-    supervisors: BTreeMap<&'static str, mpsc::Sender<Request>>,
+pub struct Replays {
+    jobs: Jobs<ReplayPart>,
+    queues: Queues,
 }
 
-/// What is asked of a projection's supervisor.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Request {
-    /// Build a new generation under this replay.
-    Replay(Uuid),
-    /// Stop building under this replay.
-    Cancel(Uuid),
-}
-
-struct Replay {
-    id: Uuid,
-    started_at: Time,
-    ended_at: Option<Time>,
-    parts: BTreeMap<&'static str, Part>,
+/// How a replay is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReplayOptions {
+    /// The most records that it reads, and views that it compares, in a second, over all
+    /// partitions and projections, until it has come to where the live views were, or the log
+    /// ended, when it began.
+    pub records_per_second: Option<NonZeroU32>,
+    /// Whether it stops before the flip when a view differs.
+    pub require_equal: bool,
 }
 
 /// One projection's part of a replay.
-#[derive(Clone, Debug)]
-pub(super) struct Part {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ReplayPart {
     pub(super) state: ReplayState,
     pub(super) records: u64,
     pub(super) records_total: u64,
+    pub(super) compared: Compared,
+}
+
+/// What all parts of a replay have in common.
+#[derive(Clone)]
+pub(super) struct Terms {
+    options: ReplayOptions,
+    rate: Option<Rate>,
 }
 
 /// Where a replay stands.
@@ -61,6 +62,12 @@ pub struct ReplayStatus {
     pub records: u64,
     /// Records to fold, as far as was known when it began.
     pub records_total: u64,
+    /// The most that it reads in a second.
+    pub records_per_second: Option<NonZeroU32>,
+    /// Whether it stops before the flip when a view differs.
+    pub require_equal: bool,
+    /// The new views beside the live ones.
+    pub compared: Compared,
     /// When it began.
     pub started_at: Time,
     /// When it ended.
@@ -71,8 +78,11 @@ pub struct ReplayStatus {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReplayState {
-    /// It reads the log.
+    /// It reads the log, or compares.
     Running,
+    /// Views differ, and it was asked to stop then: it follows the log, and waits to be flipped
+    /// or cancelled.
+    Differs,
     /// The new generation is live.
     Done,
     /// It was stopped; the old generation stays live.
@@ -84,7 +94,7 @@ pub enum ReplayState {
     },
 }
 
-/// Why a replay was not started.
+/// Why a replay was not started, or not flipped.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
@@ -94,33 +104,36 @@ pub enum ReplayError {
     /// One of the projections is being replayed already.
     #[error("replay {0} is running")]
     Running(Uuid),
+    /// It has not stopped on a difference.
+    #[error("replay {0} does not wait for a flip")]
+    NotWaiting(Uuid),
 }
 
 impl Replays {
-    pub(super) fn new(
-        ids: Ids,
-        supervisors: BTreeMap<&'static str, mpsc::Sender<Request>>,
-    ) -> Self {
-        Self(Arc::new(Inner { ids, replays: Mutex::default(), supervisors }))
+    pub(super) fn new(ids: Ids, queues: Queues) -> Self {
+        Self { jobs: Jobs::new(ids), queues }
     }
 
     /// Starts a replay of one projection, or of all.
     ///
     /// # Errors
     /// See [`ReplayError`].
-    pub fn start(&self, projection: Option<&str>) -> Result<Uuid, ReplayError> {
-        let supervisors = &self.0.supervisors;
-        let names: Vec<&'static str> = match projection {
-            None => supervisors.keys().copied().collect(),
-            Some(name) => match supervisors.get_key_value(name) {
-                Some((name, _)) => vec![*name],
-                None => return Err(ReplayError::UnknownProjection(name.to_owned())),
-            },
-        };
-        let id = self.begin(&names)?;
+    pub fn start(
+        &self,
+        projection: Option<&str>,
+        options: ReplayOptions,
+    ) -> Result<Uuid, ReplayError> {
+        let names = self.queues.names(projection);
+        if let (Some(name), []) = (projection, &names[..]) {
+            return Err(ReplayError::UnknownProjection(name.to_owned()));
+        }
+        let id = self.begin(&names, options)?;
         for name in names {
-            // A full queue holds requests that this one would only repeat.
-            let _ = supervisors[name].try_send(Request::Replay(id));
+            if !self.queues.try_ask(name, Request::Replay(id)) {
+                let error = "too much is asked of the projection at once".to_owned();
+                let state = ReplayState::Failed { error };
+                self.update(id, name, ReplayPart { state, ..ReplayPart::default() });
+            }
         }
         Ok(id)
     }
@@ -128,90 +141,117 @@ impl Replays {
     /// Where a replay stands.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<ReplayStatus> {
-        self.with(|replays| replays.iter().find(|replay| replay.id == id).map(Replay::status))
+        self.jobs.get(id, status)
     }
 
     /// The latest replays, the newest first.
     #[must_use]
     pub fn list(&self) -> Vec<ReplayStatus> {
-        self.with(|replays| replays.iter().rev().map(Replay::status).collect())
+        self.jobs.list(status)
+    }
+
+    /// Is told of every change to any replay.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.jobs.changes()
     }
 
     /// Stops a replay that runs; the generation that is live stays live. It ends soon after.
     #[must_use]
     pub fn cancel(&self, id: Uuid) -> Option<ReplayStatus> {
         let status = self.get(id)?;
-        for name in &status.projections {
-            let _ = self.0.supervisors[name].try_send(Request::Cancel(id));
-        }
+        self.ask_all(&status, Request::CancelReplay);
         Some(status)
     }
 
+    /// Makes live what a replay has built that stopped because views differ. It ends soon after.
+    ///
+    /// # Errors
+    /// See [`ReplayError`]; nothing when no replay of this id is remembered.
+    pub fn flip(&self, id: Uuid) -> Result<Option<ReplayStatus>, ReplayError> {
+        let Some(status) = self.get(id) else { return Ok(None) };
+        let waits = |part: &ReplayPart| part.state == ReplayState::Differs;
+        let waits = self.jobs.get(id, |job| job.parts.values().any(waits));
+        if waits != Some(true) {
+            return Err(ReplayError::NotWaiting(id));
+        }
+        self.ask_all(&status, Request::Flip);
+        Ok(Some(status))
+    }
+
     /// Notes a replay of these projections, unless one of them is being replayed.
-    pub(super) fn begin(&self, names: &[&'static str]) -> Result<Uuid, ReplayError> {
-        let (id, started_at) = (self.0.ids.next(), self.0.ids.now());
-        self.with(|replays| {
-            let busy = |replay: &&Replay| names.iter().any(|name| replay.is_running(name));
-            if let Some(running) = replays.iter().find(busy) {
-                return Err(ReplayError::Running(running.id));
-            }
-            let part = Part { state: ReplayState::Running, records: 0, records_total: 0 };
-            let parts = names.iter().map(|&name| (name, part.clone())).collect();
-            replays.push_back(Replay { id, started_at, ended_at: None, parts });
-            if replays.len() > REMEMBERED_MAX {
-                replays.pop_front();
-            }
-            Ok(id)
+    pub(super) fn begin(
+        &self,
+        names: &[&'static str],
+        options: ReplayOptions,
+    ) -> Result<Uuid, ReplayError> {
+        let begun = self.jobs.begin(names, Terms::new(options), &ReplayPart::default());
+        begun.map_err(ReplayError::Running)
+    }
+
+    /// Notes a replay that another process began, or an earlier one.
+    pub(super) fn join(&self, order: &Order, name: &'static str) {
+        let options = ReplayOptions {
+            records_per_second: order.records_per_second,
+            require_equal: order.require_equal,
+        };
+        let (part, terms) = (ReplayPart::default(), Terms::new(options));
+        self.jobs.join(order.replay, order.started_at, terms, name, part);
+    }
+
+    /// What a supervisor is to do under this replay.
+    pub(super) fn order(&self, id: Uuid) -> Option<Order> {
+        self.jobs.get(id, |job| Order {
+            replay: id,
+            started_at: job.started_at,
+            records_per_second: job.terms.options.records_per_second,
+            require_equal: job.terms.options.require_equal,
+            cancelled: false,
+            lease: None,
         })
     }
 
-    /// Notes how a projection's part stands.
-    pub(super) fn update(&self, id: Uuid, name: &'static str, part: Part) {
-        let now = self.0.ids.now();
-        self.with(|replays| {
-            let Some(replay) = replays.iter_mut().find(|replay| replay.id == id) else { return };
-            replay.parts.insert(name, part);
-            if replay.parts.values().all(|part| part.state.is_final()) {
-                replay.ended_at.get_or_insert(now);
-            }
-        });
+    /// What all lanes of this replay share.
+    pub(super) fn rate(&self, id: Uuid) -> Option<Rate> {
+        self.jobs.get(id, |job| job.terms.rate.clone()).flatten()
     }
 
-    fn with<T>(&self, with: impl FnOnce(&mut VecDeque<Replay>) -> T) -> T {
-        with(&mut self.0.replays.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn update(&self, id: Uuid, name: &'static str, part: ReplayPart) {
+        self.jobs.update(id, name, part);
+    }
+
+    /// Notes that a projection's part is over, as far as it had come.
+    pub(super) fn end(&self, id: Uuid, name: &'static str, state: ReplayState) {
+        let part = self.jobs.get(id, |job| job.parts.get(name).cloned()).flatten();
+        self.update(id, name, ReplayPart { state, ..part.unwrap_or_default() });
+    }
+
+    fn ask_all(&self, status: &ReplayStatus, request: fn(Uuid) -> Request) {
+        for name in &status.projections {
+            // A full queue is told by a state that does not change: whoever looks asks again.
+            self.queues.try_ask(name, request(status.id));
+        }
     }
 }
 
-impl Replay {
-    fn is_running(&self, name: &str) -> bool {
-        self.parts.get(name).is_some_and(|part| !part.state.is_final())
+impl Terms {
+    fn new(options: ReplayOptions) -> Self {
+        Self { options, rate: options.records_per_second.map(Rate::new) }
     }
+}
 
-    fn status(&self) -> ReplayStatus {
-        ReplayStatus {
-            id: self.id,
-            projections: self.parts.keys().copied().collect(),
-            state: self.state(),
-            records: self.parts.values().map(|part| part.records).sum(),
-            records_total: self.parts.values().map(|part| part.records_total).sum(),
-            started_at: self.started_at,
-            ended_at: self.ended_at,
-        }
+impl Part for ReplayPart {
+    type Terms = Terms;
+
+    fn is_final(&self) -> bool {
+        self.state.is_final()
     }
+}
 
-    /// Running while a part runs; then the worst that happened to a part.
-    fn state(&self) -> ReplayState {
-        let states = || self.parts.values().map(|part| &part.state);
-        let failed = states().find(|state| matches!(state, ReplayState::Failed { .. }));
-        if states().any(|state| !state.is_final()) {
-            ReplayState::Running
-        } else if let Some(failed) = failed {
-            failed.clone()
-        } else if states().any(|state| *state == ReplayState::Cancelled) {
-            ReplayState::Cancelled
-        } else {
-            ReplayState::Done
-        }
+impl Default for ReplayPart {
+    fn default() -> Self {
+        let (state, compared) = (ReplayState::Running, Compared::default());
+        Self { state, records: 0, records_total: 0, compared }
     }
 }
 
@@ -219,6 +259,42 @@ impl ReplayState {
     /// Whether it will not change any more.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        !matches!(self, Self::Running)
+        !matches!(self, Self::Running | Self::Differs)
+    }
+}
+
+fn status(job: &Job<ReplayPart>) -> ReplayStatus {
+    let parts = || job.parts.values();
+    ReplayStatus {
+        id: job.id,
+        projections: job.parts.keys().copied().collect(),
+        state: state(job),
+        records: parts().map(|part| part.records).sum(),
+        records_total: parts().map(|part| part.records_total).sum(),
+        records_per_second: job.terms.options.records_per_second,
+        require_equal: job.terms.options.require_equal,
+        compared: parts()
+            .map(|part| part.compared.clone())
+            .fold(Compared::default(), Compared::and),
+        started_at: job.started_at,
+        ended_at: job.ended_at,
+    }
+}
+
+/// Running while a part runs; then the worst that happened to a part.
+fn state(job: &Job<ReplayPart>) -> ReplayState {
+    let states = || job.parts.values().map(|part| &part.state);
+    let any = |wanted: &ReplayState| states().any(|state| state == wanted);
+    let failed = states().find(|state| matches!(state, ReplayState::Failed { .. }));
+    if any(&ReplayState::Running) {
+        ReplayState::Running
+    } else if any(&ReplayState::Differs) {
+        ReplayState::Differs
+    } else if let Some(failed) = failed {
+        failed.clone()
+    } else if any(&ReplayState::Cancelled) {
+        ReplayState::Cancelled
+    } else {
+        ReplayState::Done
     }
 }

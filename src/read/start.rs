@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
-use crate::config::{ReadConfig, ReplayConfig};
+use crate::config::{HistoryConfig, ReadConfig, ReplayConfig, VerifyConfig};
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
@@ -15,12 +15,14 @@ use crate::shutdown::Shutdown;
 use super::any_projection::Projections;
 use super::ends::Ends;
 use super::feed::Feed;
-use super::queries::{Entry, Inner, Views};
+use super::operations::Operations;
+use super::pace::Pace;
+use super::past::Records;
+use super::queries::{Inner, Views};
 use super::replay::Replays;
+use super::requests::Queues;
 use super::supervisor::{Published, Shared, Supervisor};
-
-/// Requests that may wait for a supervisor.
-const REQUESTS_LEN_MAX: usize = 16;
+use super::verification::Verifications;
 
 /// What the read loop is made of.
 pub struct ReadParts {
@@ -36,10 +38,18 @@ pub struct ReadParts {
     pub projections: Projections,
     /// Where new ids come from.
     pub ids: Ids,
+    /// The name of this node.
+    pub node: String,
+    /// This process: new for each life of the node.
+    pub instance: Uuid,
     /// The settings of lanes.
     pub read: ReadConfig,
     /// The settings of replays.
     pub replay: ReplayConfig,
+    /// The settings of what looks back.
+    pub history: HistoryConfig,
+    /// The settings of verifications.
+    pub verify: VerifyConfig,
     /// The newest records, from the writers in this process.
     pub tails: Tails,
     /// All, unless a test leaves one out.
@@ -47,8 +57,21 @@ pub struct ReadParts {
     pub checks: Checks,
 }
 
+/// The handles to the read loop. Cheap to clone.
+#[derive(Clone)]
+pub struct Reading {
+    /// Answers queries.
+    pub views: Views,
+    /// Starts replays.
+    pub replays: Replays,
+    /// Starts verifications.
+    pub verifications: Verifications,
+    /// Pauses, resumes and rolls back.
+    pub operations: Operations,
+}
+
 /// Starts everything; it runs until `shutdown`, in `tasks`.
-pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> (Views, Replays) {
+pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Reading {
     let ReadParts {
         log,
         store,
@@ -56,8 +79,12 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         store_gate,
         projections,
         ids,
+        node,
+        instance,
         read,
         replay,
+        history,
+        verify,
         tails,
         checks,
     } = parts;
@@ -70,36 +97,43 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
     let paces = feeds.iter().map(Feed::pace).collect();
+    let linger = |_| Pace::new(history.commit_interval);
+    let lingering = projections.iter().filter(|projection| projection.reads_records());
+    let lingers: BTreeMap<&'static str, Vec<Pace>> = lingering
+        .map(|projection| (projection.name().as_str(), partitions.iter().map(linger).collect()))
+        .collect();
     let shared = Arc::new(Shared {
         log: log.clone(),
         store: store.clone(),
         gates: [log_gate, store_gate.clone()],
         ids: ids.clone(),
+        node,
+        instance,
         feeds,
+        lingers: lingers.clone(),
         origins: partitions.iter().map(|p| LogOrigin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),
         read,
         replay,
+        verify,
         checks,
     });
-    let mut queues = BTreeMap::new();
+    let names = projections.iter().map(|projection| projection.name().as_str());
+    let (queues, requests) = Queues::new(names);
+    let replays = Replays::new(ids.clone(), queues.clone());
+    let verifications = Verifications::new(ids, queues.clone());
     let mut entries = BTreeMap::new();
-    let mut waiting = Vec::new();
-    for projection in projections.iter() {
+    for (projection, requests) in projections.iter().zip(requests) {
+        let published = Published::new();
         let name = projection.name().as_str();
-        let (queue, requests) = mpsc::channel(REQUESTS_LEN_MAX);
-        let (published, live) = watch::channel(None);
-        let (told, blocked) = watch::channel(None);
-        queues.insert(name, queue);
-        entries.insert(name, Entry { projection: projection.clone(), live, blocked });
-        waiting.push((projection.clone(), requests, Published { live: published, blocked: told }));
-    }
-    let replays = Replays::new(ids, queues);
-    for (projection, requests, published) in waiting {
+        let lingers = lingers.get(name).cloned().unwrap_or_default();
+        entries.insert(name, published.entry(projection.clone(), lingers));
+        let jobs = (replays.clone(), verifications.clone());
         let supervisor =
-            Supervisor::new(shared.clone(), projection, replays.clone(), requests, published);
+            Supervisor::new(shared.clone(), projection.clone(), jobs, requests, published);
         tasks.spawn(supervisor.run(shutdown.clone()));
     }
-    let paused = shared.read.paused.clone();
-    (Views::new(Inner { log, store, store_gate, ends, paces, entries, paused }), replays)
+    let records = Records::new(log.clone(), history);
+    let views = Views::new(Inner { log, store, store_gate, ends, paces, entries, records });
+    Reading { views, replays, verifications, operations: Operations::new(queues) }
 }

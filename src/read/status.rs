@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use crate::contract::{Offset, Partition, Time};
 
+use super::sample::Sampled;
+
 /// A projection, and where it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProjectionInfo {
@@ -23,7 +25,7 @@ pub struct ProjectionInfo {
     /// The JSON Schema of its views.
     #[serde(skip)]
     pub schema: Value,
-    /// Whether this node does not fold it, by `read.paused`.
+    /// Whether it is not folded: by `read.paused` on this node, or by an operator on all.
     pub paused: bool,
     /// Why this node builds no generation: a newer binary wrote what this one cannot read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +33,8 @@ pub struct ProjectionInfo {
     /// Why this node builds no generation: too many aggregates would be parked in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub too_many_parked: Option<String>,
+    /// What samples of its views, compared with the log, have shown.
+    pub sampled: Sampled,
     /// Where each partition of the live generation stands.
     pub partitions: Vec<LaneStatus>,
 }
@@ -43,6 +47,8 @@ pub enum ViewKind {
     Aggregate(&'static str),
     /// Any keys, their parts merged over the partitions.
     Merged,
+    /// Retell's own, over the records of every aggregate.
+    Records,
 }
 
 /// Where one partition of one generation stands.
@@ -73,6 +79,10 @@ pub enum LaneState {
     Starting,
     /// It is building a generation from the beginning of the log.
     Building,
+    /// It compares what it has built with what is live.
+    Comparing,
+    /// It has built and compared, and that was all.
+    Built,
     /// It folds what is appended.
     Following,
     /// Another runner commits to its space; it waits in case that one stops.
@@ -107,6 +117,8 @@ impl LaneState {
             | Self::TooManyParked { detail } => detail,
             Self::Starting
             | Self::Building
+            | Self::Comparing
+            | Self::Built
             | Self::Following
             | Self::StandingBy
             | Self::Paused

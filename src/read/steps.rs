@@ -17,6 +17,7 @@ use crate::ports::LogRecord;
 
 use super::any_projection::{AnyProjection, LinkSlot};
 use super::parked::{Parked, ParkedMap, Poison};
+use super::whole::Whole;
 use super::workspace::Workspace;
 
 /// Records at which a fold panicked, by `TYPE/ID`: there the aggregate is to be parked.
@@ -176,9 +177,12 @@ impl<'r> Steps<'r> {
         position: Position,
         parked_max: usize,
     ) -> Reading<'r> {
-        let Some((source, target)) = source_and_target(known.sources, record) else {
+        let key = record.key.as_deref().unwrap_or_default();
+        let source = source_of(known.sources, key);
+        if source.is_none() && !projection.reads_records() {
             return Reading::Skip;
-        };
+        }
+        let Ok(target) = Target::parse(key) else { return Reading::Skip };
         let name = target.as_str();
         if let Some(held) = self.parked.get(name).or_else(|| known.parked.get(name)) {
             if !held.discarded {
@@ -197,6 +201,9 @@ impl<'r> Steps<'r> {
         };
         let poison = match step {
             Ok(step) => return Reading::Step(Box::new(step)),
+            Err(Bad::Newer(error)) if !projection.knows(target.aggregate_type()) => {
+                Poison { version: None, error }
+            }
             Err(Bad::Newer(what)) => {
                 return Reading::Stop(Stop::Newer(format!("record {position}: {what}")));
             }
@@ -287,14 +294,15 @@ fn recorded<'a>(
     event: usize,
     decoded: &'a (dyn std::any::Any + Send + Sync),
 ) -> Recorded<'a> {
-    let stored = &commit.events[event];
+    // Who reads whole records is shown one that has no event, too.
+    let stored = commit.events.get(event);
     Recorded {
         target,
         version: version(commit, event),
         position,
         time: commit.time,
-        event_id: stored.id,
-        event_type: &stored.event_type,
+        event_id: stored.map_or(uuid::Uuid::nil(), |stored| stored.id),
+        event_type: stored.map_or("", |stored| &stored.event_type),
         command_id: &commit.command_id,
         correlation_id: commit.correlation_id.as_deref(),
         causation_id: commit.causation_id.as_deref(),
@@ -307,7 +315,7 @@ fn recorded<'a>(
 /// upcaster, `link`, `keys`) may panic: that is poison, too.
 pub(super) fn decode<'r>(
     projection: &dyn AnyProjection,
-    source: &Source,
+    source: Option<&Source>,
     target: &Target,
     mut link: Option<LinkSlot>,
     record: &'r LogRecord,
@@ -319,6 +327,12 @@ pub(super) fn decode<'r>(
         Ok(_) => return Err(of_record(Unreadable::KeyDiffers.to_string())),
         Err(error @ Unreadable::Newer(_)) => return Err(Bad::Newer(error.to_string())),
         Err(error) => return Err(of_record(error.to_string())),
+    };
+    let Some(source) = source else {
+        let whole = Whole::of(record.stamp, &commit);
+        let keys = projection.keys(None, &recorded(target, &commit, position, 0, &whole));
+        let events = vec![Event { decoded: Box::new(whole), keys, link: None }];
+        return Ok(Step { target: target.clone(), commit, position, events });
     };
     let mut events = Vec::with_capacity(commit.events.len());
     for (i, stored) in commit.events.iter().enumerate() {
@@ -362,8 +376,12 @@ pub(super) fn source_and_target<'s>(
     record: &LogRecord,
 ) -> Option<(&'s Source, Target)> {
     let key = record.key.as_deref()?;
+    Some((source_of(sources, key)?, Target::parse(key).ok()?))
+}
+
+/// What a projection reads records with this key as.
+fn source_of<'s>(sources: &'s [Source], key: &[u8]) -> Option<&'s Source> {
     let slash = key.iter().position(|&byte| byte == b'/')?;
     let aggregate_type: &[u8] = &key[Range { start: 0, end: slash }];
-    let is_it = |source: &&Source| source.aggregate_type.as_bytes() == aggregate_type;
-    Some((sources.iter().find(is_it)?, Target::parse(key).ok()?))
+    sources.iter().find(|source| source.aggregate_type.as_bytes() == aggregate_type)
 }

@@ -13,7 +13,8 @@ use crate::ports::{Space, Watch};
 
 use super::generations::Live;
 use super::lane::Progress;
-use super::queries::{Entry, Inner, QueryError};
+use super::pace::Pace;
+use super::queries::{Entry, Inner, Miss, QueryError};
 use super::status::LaneState;
 
 /// How long a wait goes on before the log is asked whether the position exists at all.
@@ -31,6 +32,8 @@ pub(super) struct Waiting<'q> {
     deadline: Instant,
     /// Whether the positions were found to be in the log.
     trusted: bool,
+    /// Whether the pointer was read again.
+    reloaded: bool,
     /// Whether the lane said more than the store showed.
     told: bool,
     /// Tells of the commits of another process.
@@ -47,8 +50,8 @@ impl<'q> Waiting<'q> {
     ) -> Self {
         let begun = Instant::now();
         let deadline = begun + if after.is_empty() { Duration::ZERO } else { wait };
-        let (trusted, told, watch) = (false, false, None);
-        Self { views, entry, after, begun, deadline, trusted, told, watch }
+        let (trusted, reloaded, told, watch) = (false, false, false, None);
+        Self { views, entry, after, begun, deadline, trusted, reloaded, told, watch }
     }
 
     /// The generation to look at.
@@ -72,12 +75,21 @@ impl<'q> Waiting<'q> {
         }))
     }
 
+    /// Returns when it is worth looking again. Where a partition is not there, another generation
+    /// may be live by now.
+    pub(super) async fn missed(&mut self, live: &Live, miss: Miss) -> Result<(), QueryError> {
+        match miss {
+            Miss::NotHere(_) if !self.reloaded => {
+                self.reloaded = true;
+                self.entry.reload(live).await;
+                Ok(())
+            }
+            Miss::NotHere(partition) | Miss::NotYet(partition) => self.moved(live, partition).await,
+        }
+    }
+
     /// Returns when it is worth looking again at a partition that has not come far enough.
-    pub(super) async fn moved(
-        &mut self,
-        live: &Live,
-        partition: Partition,
-    ) -> Result<(), QueryError> {
+    async fn moved(&mut self, live: &Live, partition: Partition) -> Result<(), QueryError> {
         let is_over = Instant::now() >= self.deadline;
         if !self.trusted && (is_over || self.begun.elapsed() >= TRUST) {
             self.views.check_positions(self.after).await?;
@@ -87,6 +99,7 @@ impl<'q> Waiting<'q> {
             return Err(QueryError::Behind(behind(live, partition, self.after)));
         }
         let _hurry = self.views.paces[partition.0 as usize].hurry();
+        let _linger = self.entry.lingers.get(partition.0 as usize).map(Pace::hurry);
         let mut progress = live.lanes[partition.0 as usize].clone();
         let wanted = self.after.get(partition);
         let passed = |progress: &Progress| has_passed(progress, wanted);

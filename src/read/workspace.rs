@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -22,6 +23,11 @@ pub(super) const LINK: &str = "link:";
 /// The key of a view within its space.
 pub(super) fn doc_key(key: &str) -> String {
     [DOC, key].concat()
+}
+
+/// The key of the view that is stored under this one.
+pub(super) fn key_of_doc(doc: &str) -> &str {
+    doc.strip_prefix(DOC).unwrap_or(doc)
 }
 
 struct Held<S> {
@@ -109,6 +115,7 @@ impl<S> Workspace<S> {
         &mut self,
         indexes: &Indexes,
         render: impl Fn(&S) -> Option<Bytes>,
+        kept_for: impl Fn(&S) -> Option<Duration>,
     ) -> Vec<Change> {
         let mut changes = Vec::with_capacity(2 * self.dirty.len());
         for key in std::mem::take(&mut self.dirty) {
@@ -123,8 +130,10 @@ impl<S> Workspace<S> {
             match value {
                 Some(value) => {
                     self.rendered = (self.rendered.0 + value.len(), self.rendered.1 + 1);
-                    changes.push(Change::Put { key: stored_key, value, expires_in: None });
-                    if !was_stored {
+                    let expires_in = kept_for(&held.slot);
+                    changes.push(Change::Put { key: stored_key, value, expires_in });
+                    // What expires is not listed: nobody would take it off the list.
+                    if !was_stored && expires_in.is_none() {
                         changes.push(Change::IndexPut { index, member });
                     }
                 }

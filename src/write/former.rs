@@ -93,7 +93,7 @@ impl Look {
             self.space.drop_generation(older).await?;
         }
         let floor = BTreeMap::from([(self.space.space.partition, self.next)]);
-        let new = Pointer { live: Some(own), previous: live, building: None, floor };
+        let new = Pointer { live: Some(own), previous: live, floor, ..Pointer::default() };
         Ok(self.set(noted.as_ref(), &new).await?.then_some(new))
     }
 

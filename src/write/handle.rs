@@ -286,6 +286,20 @@ impl Commands {
         self.0.lanes.iter().map(|lane| lane.status.get()).collect()
     }
 
+    /// The type of an aggregate, its name in the log, and the partition that it lives in.
+    ///
+    /// # Errors
+    /// There is no such type.
+    pub fn home(
+        &self,
+        aggregate_type: &str,
+        id: &Key,
+    ) -> Result<(Arc<dyn AnyKind>, Target, Partition), Failure> {
+        let kind = self.kind(aggregate_type)?;
+        let (target, partition) = self.place(kind.as_ref(), id);
+        Ok((kind, target, partition))
+    }
+
     /// An aggregate's name in the log, and its partition.
     pub(super) fn place(&self, kind: &dyn AnyKind, id: &Key) -> (Target, Partition) {
         let target = Target::new(kind.name(), id);

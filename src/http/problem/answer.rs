@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 
 use crate::ports::StoreError;
-use crate::read::{MendError, QueryError, ReplayError};
+use crate::read::{MendError, OperationError, QueryError, ReplayError, VerificationError};
 use crate::write::{BadCommand, Failure};
 
 use super::Problem;
@@ -86,14 +86,21 @@ impl Problem {
             Self::MediaType { .. } => answer(415, Invalid, "unsupported_media_type"),
             Self::BadId { .. }
             | Self::BadPercent { .. }
-            | Self::BadReplayId(_)
+            | Self::BadJobId { .. }
             | Self::BadParkedId(_)
             | Self::BadCommandId(_) => answer(400, Invalid, "bad_id"),
             Self::BadHeader { .. } => answer(400, Invalid, "bad_header"),
             Self::BadPosition(_) => answer(400, Invalid, "bad_position"),
             Self::UnknownParameter(_) => answer(400, Invalid, "unknown_parameter"),
+            Self::NoSuchParameter { .. } => answer(400, Invalid, "unknown_parameter"),
+            Self::BadParameter { .. } => answer(400, Invalid, "bad_parameter"),
+            Self::NoAggregate(_) | Self::NotYet { .. } => {
+                answer(404, NotFound, "aggregate_not_found")
+            }
+            Self::NoSuchVersion { .. } => answer(404, NotFound, "version_not_found"),
+            Self::HistoryTooLong { .. } => answer(400, Invalid, "history_too_long"),
+            Self::LogTooSlow { .. } => unavailable("log_too_slow", SOON_SECS),
             Self::BadBody(_) => answer(400, Invalid, "bad_body"),
-            Self::NotSupported(_) => answer(400, Invalid, "not_supported"),
             Self::BadKey(_) => answer(400, Invalid, "bad_key"),
             Self::NotAVersion(_) => answer(400, Invalid, "not_a_version"),
             Self::BadLine(_) => answer(400, Invalid, "bad_line"),
@@ -105,7 +112,7 @@ impl Problem {
                 ..answer(504, OutcomeUnknown, "outcome_unknown")
             },
             Self::NotReady(_) => unavailable("not_ready", SOON_SECS),
-            Self::UnknownReplay(_) => answer(404, NotFound, "unknown_replay"),
+            Self::UnknownJob { code, .. } => answer(404, NotFound, code),
             Self::Refused { refusal, .. } => Answer {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 category: Refused,
@@ -114,10 +121,9 @@ impl Problem {
             },
             Self::Command(failure) => of_command(failure),
             Self::Query(error) => of_query(error),
-            Self::Replay(ReplayError::UnknownProjection(_)) => {
-                answer(404, NotFound, "unknown_projection")
-            }
-            Self::Replay(ReplayError::Running(_)) => answer(409, Conflict, "replay_running"),
+            Self::Replay(error) => of_replay(error),
+            Self::Verification(error) => of_verification(error),
+            Self::Operation(error) => of_operation(error),
             Self::Mend(error) => of_mend(error),
             Self::Panic(_) => answer(500, Bug, "internal"),
         }
@@ -172,6 +178,8 @@ fn of_query(error: &QueryError) -> Answer {
         QueryError::BadValue { .. } => answer(400, Invalid, "bad_parameter"),
         QueryError::BadCursor => answer(400, Invalid, "bad_cursor"),
         QueryError::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
+        QueryError::Unreadable { .. } => unavailable("history_unreadable", LATE_SECS),
+        QueryError::ReadersBusy(_) => unavailable("readers_busy", SOON_SECS),
         QueryError::Store(error) => of_store(error),
     }
 }
@@ -195,6 +203,31 @@ fn of_store(error: &StoreError) -> Answer {
         StoreError::Settings(_) => unavailable("views_refused", LATE_SECS),
         StoreError::Torn { .. } => unavailable("behind", SOON_SECS),
         StoreError::Invalid(_) => answer(500, Bug, "internal"),
+    }
+}
+
+fn of_replay(error: &ReplayError) -> Answer {
+    match error {
+        ReplayError::UnknownProjection(_) => answer(404, NotFound, "unknown_projection"),
+        ReplayError::Running(_) => answer(409, Conflict, "replay_running"),
+        ReplayError::NotWaiting(_) => answer(409, Conflict, "not_waiting"),
+    }
+}
+
+fn of_verification(error: &VerificationError) -> Answer {
+    match error {
+        VerificationError::UnknownProjection(_) => answer(404, NotFound, "unknown_projection"),
+        VerificationError::Running(_) => answer(409, Conflict, "verification_running"),
+    }
+}
+
+fn of_operation(error: &OperationError) -> Answer {
+    match error {
+        OperationError::UnknownProjection(_) => answer(404, NotFound, "unknown_projection"),
+        OperationError::NothingBefore => answer(409, Conflict, "nothing_before"),
+        OperationError::Behind(_) => unavailable("behind", SOON_SECS),
+        OperationError::Busy => unavailable("busy", SOON_SECS),
+        OperationError::Store(error) => of_store(error),
     }
 }
 

@@ -13,10 +13,12 @@ use std::sync::Arc;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::contract::{InvalidKey, InvalidPosition, Refusal, Version};
+use crate::contract::{InvalidKey, InvalidPosition, Refusal, Target, Version};
 use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
-use crate::read::{InvalidParkedId, MendError, QueryError, ReplayError};
+use crate::read::{
+    InvalidParkedId, MendError, OperationError, QueryError, ReplayError, VerificationError,
+};
 use crate::write::{DecidedOn, Failure};
 
 use super::health::Reason;
@@ -46,8 +48,8 @@ pub(super) enum Problem {
     BadId { what: &'static str, error: InvalidKey },
     #[error("the {what} has a `%` that is not followed by two hex digits")]
     BadPercent { what: &'static str },
-    #[error("the id of a replay is a UUID, `{0}` is none")]
-    BadReplayId(String),
+    #[error("the id of a {what} is a UUID, `{text}` is none")]
+    BadJobId { what: &'static str, text: String },
     #[error("{0}")]
     BadParkedId(InvalidParkedId),
     #[error("the header {name} {detail}")]
@@ -65,10 +67,22 @@ pub(super) enum Problem {
     BadPosition(#[from] InvalidPosition),
     #[error("this route has no parameter `{0}`, it has none at all")]
     UnknownParameter(String),
+    #[error("this route has no parameter `{name}`, it has {}", .known.join(", "))]
+    NoSuchParameter { name: String, known: &'static [&'static str] },
+    #[error("the parameter `{name}` {detail}")]
+    BadParameter { name: &'static str, detail: String },
+    #[error("{0} has no event, as of the Retell-Position of this answer")]
+    NoAggregate(Target),
+    #[error("{target} had no event by then")]
+    NotYet { target: Target },
+    #[error("{target} has version {last}; it has had no version {asked}")]
+    NoSuchVersion { target: Target, last: Version, asked: Version },
+    #[error("the state is that of more than {max} events (history.fold_events_max)")]
+    HistoryTooLong { max: u64 },
+    #[error("the log did not give everything within {ms} ms (http.request_timeout_ms)")]
+    LogTooSlow { ms: u128 },
     #[error("{0}")]
     BadBody(String),
-    #[error("{0} is not supported yet; without it the request would be taken")]
-    NotSupported(&'static str),
     #[error("{0}")]
     BadLine(BadEnvelope),
     #[error("the line is longer than {max} bytes (http.body_bytes_max)")]
@@ -82,8 +96,8 @@ pub(super) enum Problem {
     OutcomeUnknown,
     #[error("the service is not ready")]
     NotReady(Vec<Reason>),
-    #[error("there is no replay {0}; GET /admin/replays lists the latest")]
-    UnknownReplay(uuid::Uuid),
+    #[error("there is no {what} {id}; GET /admin/{what}s lists the latest")]
+    UnknownJob { what: &'static str, code: &'static str, id: uuid::Uuid },
     #[error("{}", .refusal.detail)]
     Refused { refusal: Refusal, on: DecidedOn },
     #[error("{}", in_public(.0))]
@@ -92,6 +106,10 @@ pub(super) enum Problem {
     Query(#[from] QueryError),
     #[error("{}", replay_in_public(.0))]
     Replay(#[from] ReplayError),
+    #[error("{}", verification_in_public(.0))]
+    Verification(#[from] VerificationError),
+    #[error("{}", operation_in_public(.0))]
+    Operation(#[from] OperationError),
     #[error("{}", mend_in_public(.0))]
     Mend(#[from] MendError),
     #[error("{FAILED}")]
@@ -108,6 +126,7 @@ impl Problem {
         match self {
             Self::Command(failure) => failure.to_string(),
             Self::Query(error) => error.to_string(),
+            Self::Operation(error) => error.to_string(),
             Self::Mend(error) => error.to_string(),
             Self::Panic(text) => text.clone(),
             other => other.to_string(),
@@ -215,18 +234,20 @@ fn query_in_public(error: &QueryError) -> String {
              wrote, send the Retell-Position of its answer with the query"
             .to_owned(),
         QueryError::LogUnavailable(_) => LOG_SILENT.to_owned(),
+        QueryError::Unreadable { what, .. } => format!("the history of {what} cannot be read"),
         QueryError::Store(error) => store_in_public(error).to_owned(),
         QueryError::NotListed(_)
         | QueryError::NotServed { .. }
         | QueryError::BadValue { .. }
         | QueryError::BadCursor
         | QueryError::Behind(_)
+        | QueryError::ReadersBusy(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
     }
 }
 
-fn store_in_public(error: &StoreError) -> &'static str {
+const fn store_in_public(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) => "the view store does not answer",
         StoreError::Full(_) => "the view store has no room",
@@ -252,6 +273,24 @@ fn replay_in_public(error: &ReplayError) -> String {
     match error {
         ReplayError::UnknownProjection(name) => unknown_projection(name),
         ReplayError::Running(_) => format!("{error} already; the header Location says where"),
+        ReplayError::NotWaiting(_) => error.to_string(),
+    }
+}
+
+fn verification_in_public(error: &VerificationError) -> String {
+    match error {
+        VerificationError::UnknownProjection(name) => unknown_projection(name),
+        VerificationError::Running(_) => format!("{error} already; the header Location says where"),
+    }
+}
+
+fn operation_in_public(error: &OperationError) -> String {
+    match error {
+        OperationError::UnknownProjection(name) => unknown_projection(name),
+        OperationError::Store(error) => store_in_public(error).to_owned(),
+        OperationError::NothingBefore | OperationError::Behind(_) | OperationError::Busy => {
+            error.to_string()
+        }
     }
 }
 

@@ -187,7 +187,7 @@ async fn what_the_client_did_wrong_is_told_in_full() {
         (Problem::Query(partition_unknown), 400, "position_unknown", "4 partitions"),
         (Problem::Command(Failure::BadCommand(field)), 400, "bad_field", "line 2, column 7"),
         (Problem::Replay(ReplayError::Running(Uuid::nil())), 409, "replay_running", "Location"),
-        (Problem::NotSupported("`require_equal`"), 400, "not_supported", "`require_equal`"),
+        (Problem::Operation(OperationError::NothingBefore), 409, "nothing_before", "keep_previous"),
         (Problem::NotAVersion("If-Match"), 400, "not_a_version", "If-Match"),
     ] {
         let answered = answer_of(problem).await;

@@ -1,6 +1,6 @@
 //! From changed views in memory to the space: views and checkpoint together.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::ports::{Change, Commit, SpaceState};
 
@@ -25,35 +25,43 @@ impl Lane {
     pub(super) async fn flush(&mut self) -> Result<(), Halt> {
         let Some(checkpoint) = self.tracker.checkpoint() else { return Ok(()) };
         let changes = self.take_changes();
-        let flushing = SpaceState::Flushing(self.parts.ids.next());
+        let last = SpaceState::At(checkpoint);
+        if changes.is_empty() && self.state == last {
+            return Ok(());
+        }
+        let is_limited = self.build.as_ref().is_some_and(|build| build.rate.is_some());
         let mut pieces = changes.chunks(self.parts.store.changes_max()).peekable();
         while let Some(piece) = pieces.next() {
-            if pieces.peek().is_some() {
-                self.commit_as(flushing.clone(), piece).await?;
-            } else {
-                self.commit_as(SpaceState::At(checkpoint), piece).await?;
+            if pieces.peek().is_none() {
+                self.commit_as(last.clone(), piece).await?;
+                break;
+            }
+            // Another id for each piece: whoever stands by sees that somebody is at it.
+            let begun = Instant::now();
+            self.commit_as(SpaceState::Flushing(self.parts.ids.next()), piece).await?;
+            if is_limited {
+                // Others get as much of the store as this does.
+                sleep(begun.elapsed()).await;
             }
         }
         if changes.is_empty() {
-            self.commit_as(SpaceState::At(checkpoint), &[]).await?;
+            self.commit_as(last, &[]).await?;
         }
         self.workspace.clear();
         self.links.clear();
         Ok(())
     }
 
-    pub(super) async fn flush_before_stop(&mut self, following: bool) -> Result<(), Halt> {
-        if following { Ok(()) } else { self.flush().await }
-    }
-
     /// The changes that make the space equal to what is held.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let projection = self.parts.projection.as_ref();
         let render = |slot: &Slot| projection.render(slot);
-        let mut changes = self.workspace.take_changes(projection.indexes(), render);
+        let mut changes = self
+            .workspace
+            .take_changes(projection.indexes(), render, |slot| projection.kept_for(slot));
         if let Some(links) = projection.links() {
             let render = |link: &LinkSlot| Some(links.render_link(link));
-            changes.append(&mut self.links.take_changes(Indexes::NONE, render));
+            changes.append(&mut self.links.take_changes(Indexes::NONE, render, |_| None));
         }
         for aggregate in std::mem::take(&mut self.regrown) {
             let map = PARKED_MAP.to_owned();
@@ -77,7 +85,7 @@ impl Lane {
         let sent_at = Instant::now();
         match store.commit(space, &self.state, &new, changes).await? {
             Commit::Committed => {
-                if let (SpaceState::At(checkpoint), None) = (&new, self.build_until) {
+                if let (SpaceState::At(checkpoint), None) = (&new, &self.build) {
                     self.kept.committed(*checkpoint, changes, sent_at);
                 }
                 self.state = new;

@@ -27,46 +27,34 @@ impl Lane {
     }
 
     async fn try_fold_on(&mut self) -> Result<Infallible, Halt> {
-        let LaneParts { log, space, feed, config, .. } = self.parts.clone();
+        let LaneParts { log, space, feed, linger, config, .. } = self.parts.clone();
         let from = self.tracker.next();
         let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
+        self.build_first(&mut inlet).await?;
         loop {
-            let following = self.build_until.is_none();
             let fed = tokio::select! {
                 biased;
                 Some(mend) = self.mends.recv() => {
                     self.mend(mend).await?;
                     continue;
                 }
-                fed = inlet.next(self.tracker.next(), following, IDLE_CHECK) => fed?,
+                fed = inlet.next(self.tracker.next(), true, IDLE_CHECK) => fed?,
             };
             let Some(fed) = fed else {
                 self.check_space().await?;
                 continue;
             };
-            let from = self.tracker.next();
-            let seen = fed.records.partition_point(|record| record.offset < from);
-            let parked = self.parked.len();
-            self.fold_records(&fed.records[seen..]).await?;
-            if let Some(until) = self.build_until {
-                let built = fed.at_end || self.tracker.next() >= until;
-                // A fold that panics begins again at the last flush: not from far before each time.
-                let parked = self.parked.len() > parked;
-                let held = self.workspace.bytes() + self.links.bytes();
-                if built || parked || held > self.parts.build_bytes_max {
-                    self.flush().await?;
-                }
-                if built && self.state.checkpoint().is_some() {
-                    self.build_until = None;
-                }
-            }
+            self.fold_records(fed.since(self.tracker.next())).await?;
             self.publish(fed.at_end);
+            if let Some(pace) = &linger {
+                inlet.linger(pace).await;
+            }
         }
     }
 
-    async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
+    pub(super) async fn fold_records(&mut self, mut records: &[LogRecord]) -> Result<(), Halt> {
         let partition = self.parts.space.partition;
-        let following = self.build_until.is_none();
+        let following = self.build.is_none();
         let limits = self.limits(following);
         self.load_links(records).await?;
         while !records.is_empty() {
@@ -96,7 +84,9 @@ impl Lane {
                 self.commit().await?;
             }
             if let Some(stop) = steps.stop {
-                self.flush_before_stop(following).await?;
+                if !following {
+                    self.flush().await?;
+                }
                 return Err(stop.into());
             }
             records = &records[steps.taken..];
@@ -124,6 +114,8 @@ impl Lane {
 
     /// Brings the views under these keys into memory.
     pub(super) async fn load_keys(&mut self, keys: impl Iterator<Item = &str>) -> Result<(), Halt> {
+        let sample = self.sample();
+        let keys = keys.filter(|key| sample.is_none_or(|sample| sample.has(key)));
         let missing = missing(&mut self.workspace, keys);
         let projection = self.parts.projection.clone();
         for keys in missing.chunks(LOAD_MAX) {
@@ -176,10 +168,13 @@ impl Lane {
 
     /// Folds the steps in memory; a panic names the aggregate and the record.
     fn fold(&mut self, steps: &Steps<'_>) -> Result<(), (String, Position, Poison)> {
+        let sample = self.sample();
         let (projection, workspace) = (&self.parts.projection, &mut self.workspace);
         for step in &steps.steps {
             let folded = step.fold(|key, link, recorded| {
-                projection.fold(workspace.slot(key), key, link, recorded);
+                if sample.is_none_or(|sample| sample.has(key)) {
+                    projection.fold(workspace.slot(key), key, link, recorded);
+                }
             });
             folded.map_err(|poison| (step.target().to_string(), step.position(), poison))?;
         }

@@ -98,7 +98,7 @@ impl Lane {
             Ok(parked) => Parked { discarded: true, ..parked.clone() },
             Err(error) => return Ok(Err(error)),
         };
-        if self.parts.projection.kind() != ViewKind::Merged {
+        if matches!(self.parts.projection.kind(), ViewKind::Aggregate(_)) {
             let nothing = self.parts.projection.slot(None).expect("nothing is easy to read");
             self.put(target, nothing).await?;
         }
@@ -113,7 +113,7 @@ impl Lane {
         let held = self.parked.get(target.as_str()).filter(|parked| parked.position == began);
         let name = self.parts.projection.name();
         let unknown = || MendError::Unknown(ParkedId::of(name.as_str(), target.as_str()));
-        held.filter(|_| self.build_until.is_none()).ok_or_else(unknown)
+        held.filter(|_| self.build.is_none()).ok_or_else(unknown)
     }
 
     /// Holds another view in the place of the aggregate's own.

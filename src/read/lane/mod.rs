@@ -4,10 +4,17 @@
 //! nothing and loses nothing. A generation that is being built is read by nobody: its lane keeps
 //! views in memory for as long as there is room. A lane that finds that another commits to its
 //! space stands by; one whose space is lost says so and ends: nothing is ever refilled in place.
+//!
+//! Read it in this order: `space` looks where the space stands, `build` folds up to where it was
+//! asked to, `compare` holds what was built beside what is live, `fold` follows the log, `commit`
+//! stores, `mend` takes what was held back.
 
+mod build;
 mod commit;
+mod compare;
 mod fold;
 mod mend;
+mod space;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -17,7 +24,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::config::ReadConfig;
 use crate::contract::{Offset, Source, Time};
@@ -26,14 +33,19 @@ use crate::ports::{EventLog, Ids, LogError, LogOrigin, Space, SpaceState, StoreE
 use crate::shutdown::Shutdown;
 
 use super::any_projection::{AnyProjection, LinkSlot, Slot};
+use super::comparison::Compared;
 use super::feed::Feed;
 use super::kept::Kept;
-use super::parked::{PARKED_MAP, ParkedMap};
+use super::pace::Pace;
+use super::parked::ParkedMap;
+use super::rate::Rate;
+use super::sample::Sample;
 use super::status::LaneState;
 use super::steps::{PoisonMap, Stop, said};
 use super::workspace::{DOC, LINK, Workspace};
 
 pub(super) use mend::{Mend, Mended};
+pub(super) use space::parked_in;
 
 /// How long a lane waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -54,6 +66,8 @@ pub(super) struct LaneParts {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) feed: Feed,
+    /// How long what comes is gathered before it is folded, where nobody is in a hurry for it.
+    pub(super) linger: Option<Pace>,
     pub(super) origin: LogOrigin,
     pub(super) ids: Ids,
     pub(super) space: Space,
@@ -65,6 +79,21 @@ pub(super) struct LaneParts {
     /// Whether a generation is being built: then it matters how far each lane is.
     pub(super) is_watched: Arc<AtomicBool>,
     pub(super) checks: Checks,
+}
+
+/// What a lane does before it follows the log.
+#[derive(Clone)]
+pub(super) struct Build {
+    /// Exactly up to here, at first.
+    pub(super) until: Offset,
+    /// How fast.
+    pub(super) rate: Option<Rate>,
+    /// The space that it is compared with then.
+    pub(super) beside: Option<Space>,
+    /// The part of all views that it is about; nothing else is folded.
+    pub(super) sample: Option<Sample>,
+    /// Whether it ends after that instead of following.
+    pub(super) ends: bool,
 }
 
 /// How far a lane has come.
@@ -81,13 +110,15 @@ pub(super) struct Progress {
     pub(super) at_end: bool,
     pub(super) time: Option<Time>,
     pub(super) parked: Arc<ParkedMap>,
+    /// What its views are beside those of another space.
+    pub(super) compared: Compared,
 }
 
 pub(super) struct Lane {
     parts: LaneParts,
     sources: Vec<Source>,
-    /// Where a building lane is done: the log's end when the build began.
-    build_until: Option<Offset>,
+    /// What it has to do before it follows.
+    build: Option<Build>,
     /// What was last committed.
     state: SpaceState,
     /// What was folded.
@@ -103,6 +134,7 @@ pub(super) struct Lane {
     /// Records at which a fold panicked; they outlive a restart of the lane.
     poison: PoisonMap,
     mends: mpsc::Receiver<Mend>,
+    compared: Compared,
     progress: watch::Sender<Progress>,
 }
 
@@ -128,11 +160,13 @@ pub(super) enum Halt {
     Newer(String),
     /// Too many aggregates are parked.
     Full(String),
+    /// It was built and compared, and that was all.
+    Built,
 }
 
 impl Lane {
-    /// A lane that folds the space on; with `build_until` it builds first.
-    pub(super) fn new(parts: LaneParts, build_until: Option<Offset>) -> (Self, LaneHandle) {
+    /// A lane that folds the space on; with `build` it builds first.
+    pub(super) fn new(parts: LaneParts, build: Option<Build>) -> (Self, LaneHandle) {
         let (progress, receiver) = watch::channel(Progress::default());
         let (mending, mends) = mpsc::channel(MENDS_LEN_MAX);
         let sources = parts.projection.sources().iter().copied().collect();
@@ -140,7 +174,7 @@ impl Lane {
         let lane = Self {
             parts,
             sources,
-            build_until,
+            build,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
             workspace: Workspace::new(DOC),
@@ -150,6 +184,7 @@ impl Lane {
             regrown: BTreeSet::new(),
             poison: PoisonMap::new(),
             mends,
+            compared: Compared::default(),
             progress,
         };
         (lane, LaneHandle { progress: receiver, mends: mending, kept })
@@ -194,6 +229,7 @@ impl Lane {
                     self.say(LaneState::NewerEvents { detail });
                     std::future::pending::<()>().await;
                 }
+                Halt::Built => return self.say(LaneState::Built),
                 Halt::Full(detail) => {
                     tracing::error!(%space, %detail, "too many aggregates are parked");
                     self.say(LaneState::TooManyParked { detail });
@@ -224,97 +260,14 @@ impl Lane {
         }
     }
 
-    /// Finds out where the space stands, and whether that is of this log.
-    async fn open(&mut self) -> Result<(), Halt> {
-        let LaneParts { store, space, origin, .. } = &self.parts;
-        let asked_at = Instant::now();
-        let (state, parked) = store.read_map(space, PARKED_MAP).await?;
-        let checkpoint = state.checkpoint().copied();
-        let known = match &checkpoint {
-            Some(checkpoint) => origin.has(checkpoint).await?,
-            None => false,
-        };
-        self.workspace.clear();
-        self.links.clear();
-        self.regrown.clear();
-        match checkpoint.filter(|_| known) {
-            Some(checkpoint) => {
-                self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
-                self.state = state;
-                self.parked = read_parked(&parked)?;
-                if self.build_until.is_none() {
-                    self.kept.committed(checkpoint, &[], asked_at);
-                }
-            }
-            None if self.build_until.is_none() => return Err(Halt::Lost),
-            None => {
-                if state != SpaceState::Empty {
-                    // A build that died in the middle of a flush, or of another log.
-                    super::generations::drop_whole(store.as_ref(), space).await?;
-                }
-                self.tracker = Tracker::default().checking(self.parts.checks);
-                self.state = SpaceState::Empty;
-                self.parked.clear();
-            }
-        }
-        self.publish(false);
-        Ok(())
-    }
-
-    /// Looks whether the space is still what this lane made it.
-    async fn check_space(&self) -> Result<(), Halt> {
-        let asked_at = Instant::now();
-        let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
-        if !self.is_own(&state) {
-            return Err(self.moved(&state));
-        }
-        self.kept.sure(asked_at);
-        Ok(())
-    }
-
-    /// Whether the space is where this lane left it.
-    fn is_own(&self, state: &SpaceState) -> bool {
-        *state == self.state || !self.parts.checks.checkpoint
-    }
-
-    /// What it means that the space is not where this lane left it.
-    fn moved(&self, state: &SpaceState) -> Halt {
-        let next = |state: &SpaceState| state.checkpoint().map(|checkpoint| checkpoint.next);
-        match state {
-            SpaceState::Empty => Halt::Lost,
-            // No runner goes back: the store has, to an older file. It goes on from there.
-            state if next(state).is_some() && next(state) < next(&self.state) => Halt::Reopen,
-            _ => Halt::StandBy,
-        }
-    }
-
-    /// Waits until the other runner stops; says when the space is lost meanwhile.
-    async fn stand_by(&mut self) -> Result<(), Halt> {
-        tracing::warn!(space = %self.parts.space, "another runner commits here: standing by");
-        let (mut last, mut still) = (SpaceState::Empty, 0);
-        while still < STILL_CHECKS {
-            sleep(IDLE_CHECK).await;
-            let read = self.parts.store.read_map(&self.parts.space, PARKED_MAP).await;
-            let (state, parked) = match read {
-                Ok(read) => read,
-                Err(StoreError::Torn { .. }) => return Err(Halt::Lost),
-                Err(_) => continue,
-            };
-            if state == SpaceState::Empty && self.build_until.is_none() {
-                return Err(Halt::Lost);
-            }
-            still = if state == last { still + 1 } else { 0 };
-            last = state;
-            self.state = last.clone();
-            self.parked = read_parked(&parked)?;
-            self.say(LaneState::StandingBy);
-        }
-        Ok(())
+    /// The part of all views that it is about, if not all.
+    fn sample(&self) -> Option<Sample> {
+        self.build.as_ref().and_then(|build| build.sample)
     }
 
     fn publish(&self, at_end: bool) {
         self.progress.send_modify(|progress| progress.known = true);
-        let building = self.build_until.is_some();
+        let building = self.build.is_some();
         let state = if building { LaneState::Building } else { LaneState::Following };
         self.tell(state, at_end);
     }
@@ -334,6 +287,9 @@ impl Lane {
             progress.time = committed.map(|checkpoint| checkpoint.time);
             progress.folded = self.tracker.next();
             progress.at_end = at_end;
+            if progress.compared != self.compared {
+                progress.compared = self.compared.clone();
+            }
             if progress.parked.as_ref() != &self.parked {
                 progress.parked = Arc::new(self.parked.clone());
             }
@@ -349,15 +305,6 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.kept.close();
     }
-}
-
-fn read_parked(
-    fields: &std::collections::BTreeMap<String, bytes::Bytes>,
-) -> Result<ParkedMap, Halt> {
-    let read = |(aggregate, json): (&String, &bytes::Bytes)| {
-        serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
-    };
-    fields.iter().map(read).collect::<Result<_, _>>().map_err(|_| Halt::Lost)
 }
 
 impl From<Stop> for Halt {

@@ -1,145 +1,344 @@
 //! Building a generation beside the live one, until it takes its place.
-
-use std::sync::atomic::Ordering;
+//!
+//! The pointer says what is built, as what, and by whom: a replay that was broken off by a crash
+//! is gone on with as it was asked for, by this node's next life or by another node.
 
 use uuid::Uuid;
 
-use crate::contract::Offset;
-use crate::ports::Pointer;
+use crate::contract::{Offset, Partition};
+use crate::ports::{Order, Pointer, Space};
 
 use super::super::generations::Generation;
-use super::super::replay::{Part, ReplayState};
+use super::super::lane::Build;
+use super::super::replay::{ReplayOptions, ReplayPart, ReplayState};
 use super::super::status::LaneState;
-use super::{Building, Supervisor, Unable};
+use super::{Supervisor, Unable};
+
+/// How often a pointer that others change meanwhile is tried.
+const ATTEMPTS_MAX: u32 = 10;
+
+pub(super) struct Building {
+    pub(super) generation: Generation,
+    replay: Uuid,
+    /// Whether another began it, who may be able to finish it where this binary is not.
+    took_over: bool,
+    /// Up to where it is built before it is compared and follows.
+    until: Vec<Offset>,
+    /// Which generation was live when it had caught up, and how far that was.
+    floor: Option<(Option<Uuid>, Vec<Offset>)>,
+}
 
 impl Supervisor {
-    /// Builds a generation, from where an earlier process left it if one did.
-    pub(super) async fn build(&mut self, id: Uuid, joined: bool) -> Result<(), Unable> {
-        let mut until = Vec::new();
-        for partition in self.partitions().iter() {
-            until.push(self.shared.log.end(partition).await.map_err(Unable::Log)?);
+    /// Begins or goes on with what is built.
+    pub(super) async fn replay(&mut self, pointer: &Pointer) -> Result<(), Unable> {
+        if pointer.order.as_ref().is_some_and(|order| order.cancelled) {
+            return self.end_cancelled(pointer).await;
         }
-        let name = self.projection.name().as_str();
-        let replay = match self.asked.take() {
-            Some(replay) => replay,
-            None => match self.replays.begin(&[name]) {
-                Ok(replay) => replay,
+        if self.is_paused(pointer) {
+            self.pause_building().await;
+            return Ok(());
+        }
+        if self.building.is_some() {
+            return self.go_on_building(pointer).await;
+        }
+        let blocked = self.published.blocked.borrow().clone();
+        match (pointer.building, blocked) {
+            (Some(generation), None) => self.take_over_or_observe(pointer, generation).await,
+            (Some(_), Some(blocked)) => {
+                // A newer binary can finish it; this one would only be in its way.
+                if let Some(asked) = self.asked.take() {
+                    let error = blocked.detail().to_owned();
+                    self.end_replay(asked, ReplayState::Failed { error });
+                }
+                Ok(())
+            }
+            // What it met is in the log for ever, so that it need not try again by itself.
+            (None, Some(_)) if self.asked.is_none() => Ok(()),
+            (None, _) if self.asked.is_some() || self.live_is_lost() => self.begin(pointer).await,
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Stops building what is no longer this process's to build.
+    pub(super) async fn let_go(&mut self, pointer: &Pointer) {
+        if let Some((generation, replay)) = self.observed
+            && pointer.building != Some(generation)
+        {
+            let is_live = pointer.live == Some(generation);
+            let state = if is_live { ReplayState::Done } else { ReplayState::Cancelled };
+            self.end_replay(replay, state);
+            self.observed = None;
+        }
+        let is_ours = |building: &Building| {
+            let lease = pointer.order.as_ref().and_then(|order| order.lease.as_ref());
+            pointer.building == Some(building.generation.id) && self.leases.is_own(lease)
+        };
+        let Some(building) = self.building.take_if(|building| !is_ours(building)) else { return };
+        let id = building.generation.id;
+        building.generation.stop().await;
+        if pointer.dropping.contains(&id) {
+            self.end_replay(building.replay, ReplayState::Cancelled);
+        } else if pointer.building != Some(id) {
+            // The store was emptied: begin again.
+            self.drop_spaces(id);
+            self.asked = Some(building.replay);
+        }
+    }
+
+    /// What is paused is gone on with when it is resumed.
+    async fn pause_building(&mut self) {
+        if let Some(building) = self.building.take() {
+            building.generation.stop().await;
+        }
+        if let Some(asked) = self.asked.take() {
+            let by = if self.is_paused_here() { "read.paused" } else { "an operator" };
+            let error = format!("the projection is paused by {by}");
+            self.end_replay(asked, ReplayState::Failed { error });
+        }
+    }
+
+    async fn begin(&mut self, pointer: &Pointer) -> Result<(), Unable> {
+        let asked = match self.asked {
+            Some(asked) => asked,
+            None => match self.replays.begin(&[self.name()], ReplayOptions::default()) {
+                Ok(replay) => *self.asked.insert(replay),
                 // Asked for a moment ago: the request is in the queue.
                 Err(_) => return Ok(()),
             },
         };
-        tracing::info!(projection = name, generation = %id, "building");
-        self.is_watched.store(true, Ordering::Relaxed);
-        let generation = self.start(id, Some(&until));
-        self.building = Some(Building { generation, replay, joined, until });
+        let order = self.replays.order(asked).map(|order| self.ours(order));
+        let Some(order) = order else {
+            self.asked = None;
+            return Ok(());
+        };
+        let new = pointer.begun(self.shared.ids.next(), order);
+        if self.set(pointer, &new).await? {
+            self.asked = None;
+            self.build(&new, false).await?;
+        }
         Ok(())
     }
 
-    pub(super) async fn go_on_building(&mut self, pointer: &Pointer) -> Result<(), Unable> {
-        let Some(building) = &self.building else { return Ok(()) };
-        self.report(building, ReplayState::Running);
-        if let Some(stuck) = stuck(&building.generation) {
-            let error = stuck.detail().to_owned();
-            self.published.blocked.send_replace(Some(stuck));
-            self.give_up(ReplayState::Failed { error }).await;
+    /// Goes on with what nobody builds any more; looks on while somebody does.
+    async fn take_over_or_observe(
+        &mut self,
+        pointer: &Pointer,
+        generation: Uuid,
+    ) -> Result<(), Unable> {
+        let lease = pointer.order.as_ref().and_then(|order| order.lease.as_ref());
+        if self.leases.is_own(lease) {
+            return self.build(pointer, false).await;
+        }
+        if self.is_nobodys(pointer, generation) {
+            let order = pointer.order.clone().unwrap_or_else(|| self.unknown_order());
+            let order = Some(self.ours(order));
+            let new = Pointer { order, ..pointer.clone() };
+            if self.set(pointer, &new).await? {
+                self.build(&new, true).await?;
+            }
             return Ok(());
         }
-        if building.generation.any(|state| *state == LaneState::Lost) {
-            let replay = building.replay;
-            self.abandon_quietly().await;
-            self.asked = Some(replay);
-            return Ok(());
-        }
-        let is_following = |state: &LaneState| *state == LaneState::Following;
-        let floor = match &self.live {
-            Some(live) if !self.live_is_lost() => live.nexts(),
-            _ => building.generation.nexts(),
-        };
-        let caught_up =
-            building.generation.nexts().iter().zip(&floor).all(|(at, floor)| at >= floor);
-        if caught_up && !building.generation.any(|state| !is_following(state)) {
-            self.flip(pointer, &floor).await?;
+        if let Some(order) = pointer.order.as_ref().filter(|_| self.observed.is_none()) {
+            self.replays.join(order, self.name());
+            self.observed = Some((generation, order.replay));
         }
         Ok(())
+    }
+
+    /// Whether nobody lives who builds this generation.
+    fn is_nobodys(&self, pointer: &Pointer, generation: Uuid) -> bool {
+        let lease = pointer.order.as_ref().and_then(|order| order.lease.as_ref());
+        lease.is_none_or(|lease| self.leases.is_dead(generation, lease))
+    }
+
+    async fn build(&mut self, pointer: &Pointer, took_over: bool) -> Result<(), Unable> {
+        let (Some(id), Some(order)) = (pointer.building, &pointer.order) else { return Ok(()) };
+        let live = pointer.live.filter(|_| !self.live_is_lost());
+        let nexts = match live {
+            Some(live) => self.nexts_of(live).await?,
+            None => None,
+        };
+        let beside = live.filter(|_| nexts.is_some());
+        let until = match nexts {
+            Some(nexts) => nexts,
+            None => self.ends().await?,
+        };
+        tracing::info!(projection = self.name(), generation = %id, "building");
+        self.replays.join(order, self.name());
+        self.observed = None;
+        let rate = self.replays.rate(order.replay);
+        let build = |partition: Partition| {
+            let beside = beside.map(|live| Space::new(self.name(), live, partition));
+            let until = until[partition.0 as usize];
+            Some(Build { until, rate: rate.clone(), beside, sample: None, ends: false })
+        };
+        let generation = self.start(id, build);
+        let (replay, floor) = (order.replay, None);
+        self.building = Some(Building { generation, replay, took_over, until, floor });
+        Ok(())
+    }
+
+    async fn go_on_building(&mut self, pointer: &Pointer) -> Result<(), Unable> {
+        let Some(building) = &mut self.building else { return Ok(()) };
+        let generation = &building.generation;
+        if let Some(stuck) = stuck(generation) {
+            let error = stuck.detail().to_owned();
+            self.published.blocked.send_replace(Some(stuck));
+            return self.give_up(pointer, error).await;
+        }
+        if generation.any(|state| *state == LaneState::Lost) {
+            let replay = building.replay;
+            if self.set(pointer, &pointer.given_up()).await? {
+                self.stop_building().await;
+                self.asked = Some(replay);
+            }
+            return Ok(());
+        }
+        let is_behind = generation.any(|state| *state != LaneState::Following);
+        let differs = generation.compared().differences > 0;
+        let stops = pointer.order.as_ref().is_some_and(|order| order.require_equal) && differs;
+        if is_behind || stops {
+            building.floor = None;
+            let state = if is_behind { ReplayState::Running } else { ReplayState::Differs };
+            self.report_building(state);
+            return Ok(());
+        }
+        self.report_building(ReplayState::Running);
+        match self.floor(pointer) {
+            Some(floor) => self.flip(pointer, &floor).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Where the live generation was when this one had caught up, once this one is there, too.
+    fn floor(&mut self, pointer: &Pointer) -> Option<Vec<Offset>> {
+        let live = self.live.as_ref().filter(|_| !self.live_is_lost()).map(Generation::nexts);
+        let building = self.building.as_mut()?;
+        let nexts = building.generation.nexts();
+        let floor = building.floor.take_if(|(live, _)| *live == pointer.live);
+        let (_, floor) =
+            building.floor.insert(floor.unwrap_or((pointer.live, live.unwrap_or(nexts.clone()))));
+        nexts.iter().zip(&*floor).all(|(at, floor)| at >= floor).then(|| floor.clone())
     }
 
     /// Makes the generation that was built the live one, in one step.
     async fn flip(&mut self, pointer: &Pointer, floor: &[Offset]) -> Result<(), Unable> {
-        let Some(built) = self.building.as_ref().map(|building| building.generation.id) else {
-            return Ok(());
-        };
-        let floor = self.partitions().iter().zip(floor.iter().copied()).collect();
-        let new = Pointer { live: Some(built), previous: pointer.live, building: None, floor };
-        if !self.set(pointer, &new).await? {
-            return Ok(()); // somebody else moved the pointer: the next turn looks again
+        let keep = !self.live_is_lost() && !self.shared.replay.keep_previous.is_zero();
+        let new = pointer.flipped(self.by_partition(floor), self.shared.ids.now(), keep);
+        if self.set(pointer, &new).await? {
+            tracing::info!(projection = self.name(), generation = ?new.live, "live");
+            self.follow(&new).await;
         }
-        let Some(building) = self.building.take() else { return Ok(()) };
-        self.report(&building, ReplayState::Done);
-        tracing::info!(projection = %self.projection.name(), generation = %built, "live");
-        self.show(&building.generation, &new);
-        let old = self.live.replace(building.generation);
-        if let Some(replaced) = self.previous.take() {
-            self.drop_now(replaced).await;
-        }
-        self.previous = pointer.live.map(|id| self.keep(id, old));
-        self.changed.notify_one();
         Ok(())
     }
 
-    /// Lets go of what another process has finished and made live while it was built here too.
-    pub(super) async fn end_what_is_live(&mut self, pointer: &Pointer) {
-        let is_live = |building: &mut Building| pointer.live == Some(building.generation.id);
-        let Some(building) = self.building.take_if(is_live) else { return };
-        self.report(&building, ReplayState::Done);
-        building.generation.stop().await;
-    }
-
     /// Gives up building, but leaves what another process may finish.
-    async fn give_up(&mut self, state: ReplayState) {
-        match self.building.take_if(|building| building.joined) {
-            Some(joined) => {
-                self.end(joined.replay, state);
-                joined.generation.stop().await;
+    async fn give_up(&mut self, pointer: &Pointer, error: String) -> Result<(), Unable> {
+        let Some(building) = &self.building else { return Ok(()) };
+        let replay = building.replay;
+        let new = match (building.took_over, pointer.order.clone()) {
+            (true, Some(order)) => {
+                let order = Some(Order { lease: None, ..order });
+                Pointer { order, ..pointer.clone() }
             }
-            None => self.abandon(state).await,
+            _ => pointer.given_up(),
+        };
+        if self.set(pointer, &new).await? {
+            self.stop_building().await;
+            self.end_replay(replay, ReplayState::Failed { error });
+        }
+        Ok(())
+    }
+
+    /// Asks whoever builds to give up.
+    pub(super) async fn cancel_replay(&mut self, replay: Uuid) -> Result<(), Unable> {
+        if self.asked.take_if(|asked| *asked == replay).is_some() {
+            self.end_replay(replay, ReplayState::Cancelled);
+            return Ok(());
+        }
+        self.amend(replay, |order| Order { cancelled: true, ..order }).await
+    }
+
+    /// Lets a replay flip although views differ.
+    pub(super) async fn let_flip(&mut self, replay: Uuid) -> Result<(), Unable> {
+        self.amend(replay, |order| Order { require_equal: false, ..order }).await
+    }
+
+    async fn amend(&self, replay: Uuid, amended: impl Fn(Order) -> Order) -> Result<(), Unable> {
+        for _ in 0..ATTEMPTS_MAX {
+            let pointer = self.pointer().await?;
+            let order = pointer.order.clone().filter(|order| order.replay == replay);
+            let Some(order) = order.map(&amended) else { return Ok(()) };
+            if self.set(&pointer, &Pointer { order: Some(order), ..pointer.clone() }).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Only who builds gives up, or whoever finds that nobody does: until its lanes have stopped
+    /// they may begin the space anew.
+    async fn end_cancelled(&mut self, pointer: &Pointer) -> Result<(), Unable> {
+        let (Some(id), Some(order)) = (pointer.building, &pointer.order) else { return Ok(()) };
+        if self.leases.is_own(order.lease.as_ref()) || self.is_nobodys(pointer, id) {
+            self.stop_building().await;
+            if self.set(pointer, &pointer.given_up()).await? {
+                self.observed = None;
+                self.end_replay(order.replay, ReplayState::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop_building(&mut self) {
+        if let Some(building) = self.building.take() {
+            building.generation.stop().await;
         }
     }
 
-    /// Gives up what is being built.
-    pub(super) async fn abandon(&mut self, state: ReplayState) {
-        let Some(replay) = self.building.as_ref().map(|building| building.replay) else { return };
-        self.abandon_quietly().await;
-        if let Ok(pointer) = self.pointer().await {
-            let new = Pointer { building: None, ..pointer.clone() };
-            drop(self.set(&pointer, &new).await);
+    async fn ends(&self) -> Result<Vec<Offset>, Unable> {
+        let mut ends = Vec::new();
+        for partition in self.partitions().iter() {
+            ends.push(self.shared.log.end(partition).await?);
         }
-        self.end(replay, state);
+        Ok(ends)
     }
 
-    pub(super) async fn abandon_quietly(&mut self) {
-        let Some(building) = self.building.take() else { return };
-        let id = building.generation.id;
-        building.generation.stop().await;
-        self.drop_spaces(id);
+    fn ours(&self, order: Order) -> Order {
+        Order { lease: Some(self.leases.own()), ..order }
     }
 
-    fn report(&self, building: &Building, state: ReplayState) {
+    /// Of what a version began that told nobody.
+    fn unknown_order(&self) -> Order {
+        let (replay, started_at) = (self.shared.ids.next(), self.shared.ids.now());
+        let (records_per_second, require_equal, cancelled) = (None, false, false);
+        let lease = None;
+        Order { replay, started_at, records_per_second, require_equal, cancelled, lease }
+    }
+
+    fn report_building(&self, state: ReplayState) {
+        if let Some(building) = &self.building {
+            self.report(building, state);
+        }
+    }
+
+    pub(super) fn report(&self, building: &Building, state: ReplayState) {
         let folded = building.generation.folded();
         let done = folded.iter().zip(&building.until).map(|(at, until)| at.min(until).0).sum();
-        let total = building.until.iter().map(|until| until.0).sum();
-        let records = if state == ReplayState::Done { total } else { done };
-        let part = Part { state, records, records_total: total };
-        self.replays.update(building.replay, self.projection.name().as_str(), part);
+        let records_total = building.until.iter().map(|until| until.0).sum();
+        let records = if state == ReplayState::Running { done } else { records_total };
+        let compared = building.generation.compared();
+        let part = ReplayPart { state, records, records_total, compared };
+        self.replays.update(building.replay, self.name(), part);
     }
 
-    pub(super) fn end(&self, replay: Uuid, state: ReplayState) {
-        let part = Part { state, records: 0, records_total: 0 };
-        self.replays.update(replay, self.projection.name().as_str(), part);
+    fn end_replay(&self, replay: Uuid, state: ReplayState) {
+        self.replays.end(replay, self.name(), state);
     }
 }
 
 /// What this binary cannot get past, if it has met something.
-fn stuck(generation: &Generation) -> Option<LaneState> {
+pub(super) fn stuck(generation: &Generation) -> Option<LaneState> {
     let is_stuck = |state: &LaneState| {
         matches!(state, LaneState::NewerEvents { .. } | LaneState::TooManyParked { .. })
     };

@@ -3,6 +3,8 @@
 
 mod copying;
 mod domains;
+mod generations;
+mod histories;
 mod lists;
 mod parking;
 mod restarts;

@@ -120,10 +120,72 @@ async fn a_replay_is_followed_to_its_end() {
     let ended = client(app.address, &["replay", "--json"], "").await;
     let replay: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(replay["state"], "done");
-    assert_eq!(replay["projections"], json!(["account-totals", "accounts", "messages"]));
+    assert_eq!(
+        replay["projections"],
+        json!(["account-totals", "accounts", "history", "messages", "traces"])
+    );
     let ended = client(app.address, &["replay", "acounts"], "").await;
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr.contains("`acounts`"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_verification_is_followed_to_what_it_finds() {
+    let app = TestApp::spawn().await;
+    let opened = app.open_account("ann", "Ann").await.ok();
+    app.view("accounts", "ann", &opened).await.ok();
+    let ended = client(app.address, &["verify", "accounts"], "").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.starts_with("verified accounts: 1 views are what the log"), "{ended:?}");
+    let ended = client(app.address, &["verify", "--json"], "").await;
+    let verification: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(verification["state"], "equal");
+    let ended = client(app.address, &["verify", "acounts"], "").await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("`acounts`"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_view_that_differs_is_named_and_is_exit_code_1() {
+    let start = || async { (StatusCode::ACCEPTED, [("location", "verifications/7")], "{}") };
+    let found = json!({
+        "projections": ["accounts"], "state": "differs", "records": 9, "records_total": 9,
+        "compared": {"views": 1_200, "differences": 2, "difference": {
+            "projection": "accounts", "key": "acc007", "of": "view", "position": "1@55",
+            "live": {"balance": 1}, "log": null,
+        }},
+        "parked": [{
+            "projection": "accounts", "aggregate": "account/bob", "position": "2@7",
+            "error": "no JSON", "count": 3,
+        }],
+    });
+    let routes = Router::new().route("/admin/verifications", post(start));
+    let found = move || std::future::ready(found.to_string());
+    let address = pretend(routes.route("/admin/verifications/7", get(found))).await;
+    let ended = client(address, &["verify"], "").await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let said = "verified accounts: 2 of 1,200 views differ; the first is \
+                accounts/acc007 at 1@55:\n  \
+                live {\"balance\":1}\n  log  nothing\n\
+                parked: account/bob in accounts, from 2@7 on: no JSON\n";
+    assert_eq!(ended.stdout, said);
+}
+
+#[tokio::test]
+async fn a_replay_that_stops_on_a_difference_says_how_to_go_on() {
+    let start = || async { (StatusCode::ACCEPTED, [("location", "replays/7")], "{}") };
+    let found = json!({
+        "projections": ["accounts"], "state": "differs", "records": 9, "records_total": 9,
+        "compared": {"views": 12, "differences": 1, "difference": null},
+    });
+    let routes = Router::new().route("/admin/replays", post(start));
+    let found = move || std::future::ready(found.to_string());
+    let address = pretend(routes.route("/admin/replays/7", get(found))).await;
+    let ended = client(address, &["replay", "--require-equal"], "").await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for said in ["1 of 12 views differ", "retell replay --flip 7", "retell replay --cancel 7"] {
+        assert!(ended.stdout.contains(said), "{ended:?}");
+    }
 }
 
 #[tokio::test]
@@ -177,7 +239,7 @@ async fn a_service_that_is_not_there_is_told_with_what_to_do() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("address");
     drop(listener);
-    for arguments in [&["status"][..], &["replay"], &["send", "-"]] {
+    for arguments in [&["status"][..], &["replay"], &["verify"], &["send", "-"]] {
         let ended = client(address, arguments, "").await;
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.stderr.contains("retell serve"), "{ended:?}");
@@ -191,6 +253,9 @@ async fn wrong_usage_ends_with_2() {
         &["bogus"][..],
         &["send"],
         &["send", "-", "--in-flight", "0"],
+        &["replay", "--records-per-second", "0"],
+        &["replay", "accounts", "--flip", "01a20154-4d83-7f59-b747-16d8f43c8e4b"],
+        &["replay", "--cancel", "one"],
         &["status", "--url", "nowhere"],
         &["status", "--url", "https://127.0.0.1:1"],
         &["topic", "check"],

@@ -125,10 +125,11 @@ async fn the_projections_are_listed_with_where_they_stand() {
     let list = app.eventually("/projections", following).await.ok().json();
     let names: Vec<_> =
         list["items"].as_array().expect("items").iter().map(|i| &i["name"]).collect();
-    assert_eq!(names, ["account-totals", "accounts", "messages"]);
+    assert_eq!(names, ["account-totals", "accounts", "history", "messages", "traces"]);
     let accounts = &list["items"][1];
     assert_eq!(accounts["keyed_by"], json!({"aggregate": "account"}));
     assert_eq!(list["items"][0]["keyed_by"], "merged");
+    assert_eq!(list["items"][2]["keyed_by"], "records");
     assert_eq!(accounts["revision"], 2);
     let indexes = json!([["key"], ["balance"], ["owner", "balance"], ["status", "opened_at"]]);
     assert_eq!(accounts["indexes"], indexes);

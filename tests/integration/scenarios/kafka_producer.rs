@@ -62,12 +62,9 @@ async fn a_producer_that_fails_for_good_takes_its_appenders_with_it_and_is_repla
             Err(error) => assert_eq!(error, AppendError::Dead),
         }
     }
-    while appender.append(record("x")) != Err(AppendError::Dead) {
-        in_time("reports", appender.settled(&mut reports)).await;
-    }
-    settle_all(&mut *appender, &mut reports).await;
+    until_dead(&mut *appender, &mut reports).await;
+    until_dead(&mut *other, &mut reports).await;
     assert!(reports.iter().all(|report| matches!(report, Report::Failed { .. })), "{reports:?}");
-    assert_eq!(other.append(record("x")), Err(AppendError::Dead));
     let mut fresh = log.appender(P0).await.expect("an appender of another producer");
     append_one(&mut *fresh, record("x")).await;
 }
@@ -89,8 +86,12 @@ async fn a_producer_that_the_brokers_refuse_gives_no_appender_but_the_reason() {
     append_one(&mut *appender, record("x")).await;
 }
 
-/// A dead appender reports everything at once.
-async fn settle_all(appender: &mut dyn Appender, reports: &mut Vec<Report>) {
+/// The appenders of a producer hear of its end one after the other; a dead one reports everything
+/// at once.
+async fn until_dead(appender: &mut dyn Appender, reports: &mut Vec<Report>) {
     use futures_util::FutureExt;
+    while appender.append(record("x")) != Err(AppendError::Dead) {
+        in_time("reports", appender.settled(reports)).await;
+    }
     while appender.settled(reports).now_or_never().is_some() {}
 }

@@ -8,7 +8,7 @@ use retell::adapters::memory::{MemoryLog, MemoryViews};
 use retell::commands::AccountCommand;
 use retell::log::{Chain, Stamp, Term};
 use retell::ports::{EventLog, NewRecord, ViewStore};
-use retell::read::{QueryError, ReplayState};
+use retell::read::{QueryError, ReplayOptions, ReplayState};
 use retell::write::Done;
 use retell::{Key, Offset, Partition, Position, Positions, Version};
 
@@ -199,8 +199,8 @@ async fn a_second_replay_of_the_same_projection_is_told_of_the_first() {
     let app = Shipped::start(log(2), store()).await;
     app.account("ann", AccountCommand::OpenAccount { owner: "Ann".to_owned() }).await;
     app.generation("accounts", |_| true).await;
-    let first = app.0.replays().start(Some("accounts")).expect("started");
-    match app.0.replays().start(Some("accounts")) {
+    let first = app.0.replays().start(Some("accounts"), ReplayOptions::default()).expect("started");
+    match app.0.replays().start(Some("accounts"), ReplayOptions::default()) {
         Err(retell::read::ReplayError::Running(running)) => assert_eq!(running, first),
         other => panic!("{other:?}"),
     }

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use retell::log::{Mark, Tracker};
-use retell::read::QueryError;
-use retell::{Offset, Partition, Position, Positions};
+use retell::read::{QueryError, VerificationState};
+use retell::{LinkedProjection, Offset, Partition, Position, Positions, Projection};
 use tokio::time::{Instant, sleep};
 
-use super::counter::CounterCommand;
+use super::counter::{CounterCommand, Tallies, Total};
 use super::faults::Faults;
 use super::history::{COUNTERS, History};
 use super::node::Node;
@@ -46,7 +46,9 @@ pub(super) async fn settle(history: &mut History) {
     history.check();
     history.callers.check_not_done();
     check_readers(history);
+    resume_all(&history.nodes[0]).await;
     check_views(history).await;
+    verify(history).await;
 }
 
 /// L4: whatever was answered is answered again, by a process that knows the log alone.
@@ -126,4 +128,39 @@ async fn check_views(history: &History) {
             }
         }
     }
+}
+
+/// Nobody resumes what was paused by a process that was killed before it did.
+async fn resume_all(node: &Node) {
+    for name in [Tallies::NAME, Total::NAME] {
+        while node.operations.resume(name).await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// R1: in the end every view is what the log makes of it, whatever was replayed, rolled back and
+/// broken off before.
+async fn verify(history: &History) {
+    let (world, verifications) = (&history.cluster.world, &history.nodes[0].verifications);
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(100)).await;
+        let Ok(id) = verifications.start(None) else { continue };
+        let state = loop {
+            match verifications.get(id).map(|it| it.state) {
+                Some(VerificationState::Running) => sleep(Duration::from_millis(20)).await,
+                state => break state,
+            }
+        };
+        match state {
+            Some(VerificationState::Equal) => return,
+            Some(VerificationState::Differs) => {
+                let found = verifications.get(id).and_then(|it| it.compared.first);
+                return world.violate(&format!("R1 a view is not what the log makes: {found:?}"));
+            }
+            _ => {}
+        }
+    }
+    world.violate("R1 the views can never be verified");
 }

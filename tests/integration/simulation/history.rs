@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use retell::adapters::memory::ViewsSnapshot;
 use retell::log::{Checks, Partitions};
+use retell::read::ReplayOptions;
+use retell::{LinkedProjection, Projection};
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 use super::calls::{Callers, Repeat};
 use super::chance::Chance;
-use super::counter::CounterCommand;
+use super::counter::{CounterCommand, Tallies, Total};
 use super::ending;
 use super::faults::Faults;
 use super::node::{Cluster, Node};
@@ -134,7 +136,7 @@ impl History {
             77..80 => self.hold(node),
             80..82 => self.go_down(),
             82..86 => self.trouble_views(),
-            86..88 => drop(self.nodes[node].replays.start(None)),
+            86..88 => self.operate(node),
             88..91 => stranger::write(&self.cluster),
             91..94 => sleep(world.chance.millis(400)).await,
             _ => sleep(world.chance.millis(30)).await,
@@ -142,6 +144,33 @@ impl History {
         // What is done at once is done in one moment.
         if world.chance.one_in(2) {
             sleep(world.chance.millis(12)).await;
+        }
+    }
+
+    /// What an operator does with the projections, whatever else goes on.
+    fn operate(&self, node: usize) {
+        let chance = &self.cluster.world.chance;
+        let node = &self.nodes[node];
+        let name = *chance.pick(&[Tallies::NAME, Total::NAME]);
+        match chance.below(8) {
+            0..4 => drop(node.replays.start(None, ReplayOptions::default())),
+            4 => drop(node.verifications.start(Some(name))),
+            5 | 6 => {
+                let (operations, world) = (node.operations.clone(), self.cluster.world.clone());
+                tokio::spawn(async move {
+                    if operations.roll_back(name).await.is_ok() {
+                        world.count("rolled back");
+                    }
+                });
+            }
+            _ => {
+                let (operations, paused) = (node.operations.clone(), chance.millis(300));
+                tokio::spawn(async move {
+                    drop(operations.pause(name).await);
+                    sleep(paused).await;
+                    drop(operations.resume(name).await);
+                });
+            }
         }
     }
 

@@ -5,11 +5,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use retell::adapters::memory::MemoryViews;
-use retell::config::{Config, ReadConfig, ReplayConfig, WriteConfig};
+use retell::config::{Config, ReadConfig, ReplayConfig, VerifyConfig, WriteConfig};
 use retell::gate::{Gate, GateState};
 use retell::log::Checks;
 use retell::ports::{EventLog, Ids, Tails, ViewStore};
-use retell::read::{self, Keyed, Merged, Projections, ReadParts, Replays, Views};
+use retell::read::{
+    self, Keyed, Merged, Operations, Projections, ReadParts, Reading, Replays, Verifications, Views,
+};
 use retell::shutdown::Shutdown;
 use retell::write::{Commands, Identity, Kinds, WriteParts};
 use retell::{LinkedProjection, Name, Partition, Projection};
@@ -38,6 +40,7 @@ pub(super) struct Cluster {
     pub(super) write: WriteConfig,
     pub(super) read: ReadConfig,
     pub(super) replay: ReplayConfig,
+    pub(super) verify: VerifyConfig,
     pub(super) partitions: u32,
 }
 
@@ -48,6 +51,8 @@ pub(super) struct Node {
     pub(super) commands: Commands,
     pub(super) views: Views,
     pub(super) replays: Replays,
+    pub(super) verifications: Verifications,
+    pub(super) operations: Operations,
     pub(super) link: Arc<Link>,
     /// One query at a time: tokio wakes several waiters of one `watch` in a random order.
     pub(super) is_queried: Arc<AtomicBool>,
@@ -77,10 +82,16 @@ impl Cluster {
         replay.memory_bytes_max = 1 + chance.index(8_000);
         replay.keep_previous = Duration::from_millis(200) + chance.millis(2_000);
         replay.drop_keys_max = 1 + chance.index(4);
+        replay.takeover_timeout = Duration::from_millis(200) + chance.millis(1_000);
+        let mut verify = DEFAULTS.verify.clone();
+        if chance.one_in(8) {
+            verify.sample_interval = Duration::from_millis(500) + chance.millis(1_000);
+        }
+        verify.sample_percent = 30;
         let changes_max = 6 + chance.index(20);
         let views = MemoryViews::new(world.clock()).with_changes_max(changes_max);
         let broker = Broker::new(world.clone(), partitions);
-        Self { world, broker, views, checks, write, read, replay, partitions }
+        Self { world, broker, views, checks, write, read, verify, replay, partitions }
     }
 
     /// Starts a process under this name.
@@ -89,7 +100,8 @@ impl Cluster {
         let ids = Ids::seeded(world.clock(), world.chance.next());
         let identity =
             Identity { node: name.to_owned(), instance: ids.next(), address: String::new() };
-        let instance = identity.instance.to_string();
+        let own = identity.instance;
+        let instance = own.to_string();
         let link = Arc::new(Link::new());
         let log = self.broker.seen_through(link.clone());
         let store: Arc<dyn ViewStore> =
@@ -122,11 +134,16 @@ impl Cluster {
             store_gate: gate,
             projections: projections(),
             ids,
+            node: name.to_owned(),
+            instance: own,
             read: self.read.clone(),
             replay: self.replay.clone(),
+            history: DEFAULTS.history.clone(),
+            verify: self.verify.clone(),
             checks: self.checks,
         };
-        let (views, replays) = read::start(parts, &stop, &mut tasks);
+        let Reading { views, replays, verifications, operations } =
+            read::start(parts, &stop, &mut tasks);
         world.note(format_args!("{name} starts as {instance}"));
         Node {
             name: name.to_owned(),
@@ -134,6 +151,8 @@ impl Cluster {
             commands,
             views,
             replays,
+            verifications,
+            operations,
             link,
             is_queried: Arc::new(AtomicBool::new(false)),
             world: world.clone(),

@@ -70,9 +70,6 @@ impl TestApp {
     ) -> Self {
         let mut config = Config::defaults();
         change(&mut config);
-        let base_path = config.http.base_path.clone();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("address");
         let go = Arc::new(Notify::new());
         let app = App::builder(config)
             .log(log)
@@ -82,6 +79,14 @@ impl TestApp {
             .build()
             .await
             .expect("the shipped application");
+        Self::serve(app, go).await
+    }
+
+    /// Serves an application; returns at once.
+    pub(crate) async fn serve(app: App, go: Arc<Notify>) -> Self {
+        let base_path = app.config().http.base_path.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("address");
         let shutdown = Shutdown::default();
         let router = app.router();
         let served = tokio::spawn(app.serve(listener, router, shutdown.clone()));
@@ -108,6 +113,13 @@ impl TestApp {
     /// A view as of a command's answer.
     pub(crate) async fn view(&self, name: &str, key: &str, after: &Answer) -> Answer {
         let request = self.request(Method::GET, &format!("/projections/{name}/{key}"));
+        let request = request.header("Retell-Position", after.header("retell-position"));
+        self.ask(request.header("Prefer", "wait=20")).await
+    }
+
+    /// The same path as of a command's answer.
+    pub(crate) async fn get_after(&self, path: &str, after: &Answer) -> Answer {
+        let request = self.request(Method::GET, path);
         let request = request.header("Retell-Position", after.header("retell-position"));
         self.ask(request.header("Prefer", "wait=20")).await
     }

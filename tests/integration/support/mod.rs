@@ -20,6 +20,8 @@ pub(crate) mod shipped;
 pub(crate) mod slow;
 pub(crate) mod stock;
 pub(crate) mod stranger;
+pub(crate) mod stuck;
+pub(crate) mod tampering;
 pub(crate) mod unheard;
 pub(crate) mod writers;
 

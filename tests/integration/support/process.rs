@@ -154,6 +154,11 @@ impl Process {
         read(self.http.request(Method::GET, format!("{}{path}", self.url))).await
     }
 
+    pub(crate) async fn post(&self, path: &str, json: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.url)).json(json);
+        read(request).await.expect("an answer")
+    }
+
     /// One query as of a position, which may wait for as long as a test does.
     pub(crate) async fn query(&self, path: &str, position: &str) -> Option<Answer> {
         let request = self.http.get(format!("{}{path}", self.url));

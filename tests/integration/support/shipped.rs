@@ -8,7 +8,9 @@ use retell::commands::{Account, AccountCommand, Message, MessageCommand};
 use retell::config::Config;
 use retell::ports::{EventLog, ViewStore};
 use retell::projections::{AccountView, Accounts};
-use retell::read::{ReplayState, ReplayStatus};
+use retell::read::{
+    ReplayOptions, ReplayState, ReplayStatus, VerificationState, VerificationStatus,
+};
 use retell::write::{Done, SendOptions};
 use retell::{Key, Positions};
 use serde_json::Value;
@@ -99,8 +101,35 @@ impl Shipped {
 
     /// Replays one projection, or all, and waits for the end.
     pub(crate) async fn replay(&self, projection: Option<&str>) -> ReplayStatus {
-        let id = self.0.replays().start(projection).expect("started");
+        self.replay_with(projection, ReplayOptions::default()).await
+    }
+
+    pub(crate) async fn replay_with(
+        &self,
+        projection: Option<&str>,
+        options: ReplayOptions,
+    ) -> ReplayStatus {
+        let id = self.0.replays().start(projection, options).expect("started");
         self.ended(id).await
+    }
+
+    /// Verifies one projection, or all, and waits for what is found.
+    pub(crate) async fn verify(&self, projection: Option<&str>) -> VerificationStatus {
+        let id = self.0.verifications().start(projection).expect("started");
+        self.verified(id).await
+    }
+
+    pub(crate) async fn verified(&self, id: Uuid) -> VerificationStatus {
+        let waiting = async {
+            loop {
+                let status = self.0.verifications().get(id).expect("it is remembered");
+                if status.state != VerificationState::Running {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("a verification ends in time")
     }
 
     pub(crate) async fn ended(&self, id: Uuid) -> ReplayStatus {

@@ -77,5 +77,5 @@ fn building() -> Pointer {
 fn live() -> Pointer {
     let [live, previous] = [Uuid::from_u128(1), Uuid::from_u128(2)];
     let floor = [(Partition(0), Offset(7)), (Partition(10), Offset(u64::MAX))].into();
-    Pointer { live: Some(live), previous: Some(previous), building: None, floor }
+    Pointer { live: Some(live), previous: Some(previous), floor, ..Pointer::default() }
 }
