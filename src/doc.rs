@@ -17,7 +17,7 @@ pub struct Light {
 }
 
 /// An order to a light.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub enum LightCommand {
     /// Switches it on.
     SwitchOn {},

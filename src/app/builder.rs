@@ -159,6 +159,7 @@ impl AppBuilder {
             read: config.read.clone(),
             replay: config.replay.clone(),
             history: config.history.clone(),
+            streams: config.streams.clone(),
             verify: config.verify.clone(),
             checks: Checks::default(),
         };

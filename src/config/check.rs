@@ -35,6 +35,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         | "read.kept_bytes_max"
         | "queries.wait_default_ms"
         | "replay.keep_previous_ms"
+        | "streams.rest_interval_ms"
         | "verify.sample_interval_ms" => (0, BILLION),
         "verify.sample_percent" => (1, 100),
         "queries.page_items_max" => (1, 10_000),

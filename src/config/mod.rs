@@ -21,7 +21,8 @@ pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
     HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig,
-    ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, VerifyConfig, ViewsConfig, WriteConfig,
+    ReadConfig, RedisConfig, ReplayConfig, StreamsConfig, TelemetryConfig, VerifyConfig,
+    ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub queries: QueriesConfig,
     /// Looking back.
     pub history: HistoryConfig,
+    /// Event streams.
+    pub streams: StreamsConfig,
     /// Replays.
     pub replay: ReplayConfig,
     /// Verifications.

@@ -218,6 +218,22 @@ pub struct HistoryConfig {
     pub trace_records_max: usize,
 }
 
+/// `[streams]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StreamsConfig {
+    /// Event streams at once.
+    pub streams_max: usize,
+    /// How long a stream rests after it has told what changed.
+    #[serde(rename = "rest_interval_ms", deserialize_with = "millis")]
+    pub rest_interval: Duration,
+    /// Records read to go on, in a partition.
+    pub resume_records_max: u64,
+    /// Views that changed meanwhile, in a partition.
+    pub resume_keys_max: usize,
+}
+
 /// `[replay]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,10 +1,11 @@
 //! `GET /events`: the log, record by record, each with whether it counts and if not why.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -18,7 +19,7 @@ use super::problem::Problem;
 use super::queries::{add_positions, json};
 use super::records::{RecordItem, Value};
 use super::wait::Wait;
-use super::{Door, headers};
+use super::{Door, headers, streams};
 
 /// Partitions that one page looks into at most, when none is named.
 const PARTITIONS_MAX: usize = 16;
@@ -35,6 +36,10 @@ const PARAMETERS: &[&str] = &[
     "cursor",
 ];
 
+/// Those of an event stream.
+const STREAMED: &[&str] =
+    &["partition", "from", "type", "command", "correlation", "causation", "marks", "after"];
+
 #[derive(Default, Serialize)]
 struct Page {
     items: Vec<Box<RawValue>>,
@@ -45,7 +50,7 @@ struct Page {
 }
 
 /// What a request asks for.
-pub(super) struct Asked {
+struct Asked {
     partition: Option<Partition>,
     from: From,
     cursor: Option<Position>,
@@ -60,7 +65,7 @@ enum From {
 }
 
 /// Which records.
-pub(super) struct Wanted {
+struct Wanted {
     /// The type of an aggregate or of an event.
     kind: Option<String>,
     ids: Vec<(TraceBy, String)>,
@@ -71,7 +76,10 @@ pub(super) async fn list(
     State(door): State<Arc<Door>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(&door, &request)?;
+    if headers::wants_events(request.headers()) {
+        return follow(&door, request.uri(), request.headers()).await;
+    }
+    let asked = Asked::read(&door, request.uri())?;
     headers::accept_json(request.headers())?;
     let wait = Wait::of(request.headers(), &door.queries)?;
     let response = in_time(&door, async {
@@ -81,6 +89,22 @@ pub(super) async fn list(
         }
     });
     Ok(wait.applied(response.await?))
+}
+
+/// The records from where it is asked for, or behind what the client has seen, or from now on.
+async fn follow(door: &Door, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+    let asked = Parameters::read(uri, STREAMED)?;
+    let after = streams::after(headers, asked.text("after"))?;
+    let (partition, wanted) = (partition(door, &asked)?, Wanted::read(&asked)?);
+    let mut places = BTreeMap::new();
+    if let Some(from) = from(&asked, partition)? {
+        for home in door.log.partitions().iter() {
+            if partition.is_none_or(|asked| asked == home) {
+                places.insert(home, from.offset_in(door, home).await?);
+            }
+        }
+    }
+    streams::of_records(door, partition, places, &after, move |item| wanted.has(item)).await
 }
 
 /// The records of a trace, the earliest decided first.
@@ -118,7 +142,8 @@ async fn page(door: &Door, asked: &Asked) -> Result<Page, Problem> {
             break;
         }
         let wanted = |item: &LogItem| asked.wanted.has(item);
-        let query = LogQuery { partition, from, limit, wanted: &wanted };
+        let bytes_max = door.history.page_bytes_max;
+        let query = LogQuery { partition, from, limit, bytes_max, wanted: &wanted };
         let found = door.views.log_page(&query).await?;
         page.items.extend(found.items.iter().map(|item| raw(partition, item)));
         if let Some(offset) = found.next {
@@ -136,37 +161,15 @@ pub(super) fn raw(partition: Partition, item: &LogItem) -> Box<RawValue> {
 }
 
 impl Asked {
-    pub(super) fn read(door: &Door, request: &Request) -> Result<Self, Problem> {
-        let asked = Parameters::read(request.uri(), PARAMETERS)?;
-        let partition = asked.parsed::<u32>("partition", "the number of a partition")?;
-        let partition = partition.map(Partition);
-        let partitions = door.log.partitions().count();
-        if partition.is_some_and(|partition| partition.0 >= partitions) {
-            let detail = format!("must be 0 to {}, the log has no other", partitions - 1);
-            return Err(Problem::BadParameter { name: "partition", detail });
-        }
-        let from = asked.parsed::<From>("from", "an offset or a time")?;
-        if matches!(from, Some(From::Offset(_))) && partition.is_none() {
-            let detail = "is an offset of one partition: say which, or give a time".to_owned();
-            return Err(Problem::BadParameter { name: "from", detail });
-        }
-        let cursor = asked.parsed::<Position>("cursor", "the next_cursor of an answer")?;
-        let ids = [
-            (TraceBy::Correlation, "correlation"),
-            (TraceBy::Causation, "causation"),
-            (TraceBy::Command, "command"),
-        ];
-        let given = ids.into_iter().filter_map(|(by, name)| Some((by, asked.text(name)?.into())));
+    fn read(door: &Door, uri: &Uri) -> Result<Self, Problem> {
+        let asked = Parameters::read(uri, PARAMETERS)?;
+        let partition = partition(door, &asked)?;
         Ok(Self {
             partition,
-            from: from.unwrap_or(From::Offset(Offset(0))),
-            cursor,
+            from: from(&asked, partition)?.unwrap_or(From::Offset(Offset(0))),
+            cursor: asked.parsed::<Position>("cursor", "the next_cursor of an answer")?,
             limit: asked.limit(door.history.page_len_max)?,
-            wanted: Wanted {
-                kind: asked.text("type").map(str::to_owned),
-                ids: given.collect(),
-                marks: asked.text("marks").map(marks).transpose()?,
-            },
+            wanted: Wanted::read(&asked)?,
         })
     }
 
@@ -180,16 +183,27 @@ impl Asked {
         if let Some(cursor) = self.cursor.filter(|cursor| cursor.partition == partition) {
             return Ok(cursor.offset);
         }
-        Ok(match self.from {
-            From::Offset(offset) => offset,
-            From::Time(time) => door.views.offset_at(partition, time).await?,
-        })
+        self.from.offset_in(door, partition).await
     }
 }
 
 impl Wanted {
+    fn read(asked: &Parameters) -> Result<Self, Problem> {
+        let ids = [
+            (TraceBy::Correlation, "correlation"),
+            (TraceBy::Causation, "causation"),
+            (TraceBy::Command, "command"),
+        ];
+        let given = ids.into_iter().filter_map(|(by, name)| Some((by, asked.text(name)?.into())));
+        Ok(Self {
+            kind: asked.text("type").map(str::to_owned),
+            ids: given.collect(),
+            marks: asked.text("marks").map(marks).transpose()?,
+        })
+    }
+
     /// Whether a record is one of those that were asked for.
-    pub(super) fn has(&self, item: &LogItem) -> bool {
+    fn has(&self, item: &LogItem) -> bool {
         if self.marks.as_ref().is_some_and(|marks| !marks.contains(&item.mark())) {
             return false;
         }
@@ -210,6 +224,15 @@ impl Wanted {
     }
 }
 
+impl From {
+    async fn offset_in(self, door: &Door, partition: Partition) -> Result<Offset, Problem> {
+        Ok(match self {
+            Self::Offset(offset) => offset,
+            Self::Time(time) => door.views.offset_at(partition, time).await?,
+        })
+    }
+}
+
 impl FromStr for From {
     type Err = crate::contract::InvalidTime;
 
@@ -219,6 +242,25 @@ impl FromStr for From {
             Err(_) => text.parse().map(Self::Time),
         }
     }
+}
+
+fn partition(door: &Door, asked: &Parameters) -> Result<Option<Partition>, Problem> {
+    let partition = asked.parsed::<u32>("partition", "the number of a partition")?;
+    let partitions = door.log.partitions().count();
+    if partition.is_some_and(|partition| partition >= partitions) {
+        let detail = format!("must be 0 to {}, the log has no other", partitions - 1);
+        return Err(Problem::BadParameter { name: "partition", detail });
+    }
+    Ok(partition.map(Partition))
+}
+
+fn from(asked: &Parameters, partition: Option<Partition>) -> Result<Option<From>, Problem> {
+    let from = asked.parsed::<From>("from", "an offset or a time")?;
+    if matches!(from, Some(From::Offset(_))) && partition.is_none() {
+        let detail = "is an offset of one partition: say which, or give a time".to_owned();
+        return Err(Problem::BadParameter { name: "from", detail });
+    }
+    Ok(from)
 }
 
 fn marks(text: &str) -> Result<Vec<&'static str>, Problem> {

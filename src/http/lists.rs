@@ -19,7 +19,7 @@ use super::headers::JSON;
 use super::problem::Problem;
 use super::queries::{NO_CACHE, add_positions};
 use super::wait::Wait;
-use super::{Door, extract, headers};
+use super::{Door, extract, headers, streams};
 
 /// Views of a page, unless a request says how many.
 const LIMIT: usize = 50;
@@ -29,8 +29,11 @@ pub(super) async fn get(
     request: Request,
 ) -> Result<Response, Problem> {
     let name = extract::name(request.uri())?;
-    let query = query(request.uri(), &door.queries)?;
     let headers = request.headers();
+    if headers::wants_events(headers) {
+        return streams::of_views(&door, (request.uri(), headers), &name, None).await;
+    }
+    let query = query(request.uri(), &door.queries)?;
     headers::accept_json(headers)?;
     let wait = Wait::of(headers, &door.queries)?;
     let response = match door.views.page(&name, &query, &wait.after, wait.limit).await {

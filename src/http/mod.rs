@@ -26,6 +26,7 @@ mod records;
 mod replays;
 mod request_id;
 mod serve;
+mod streams;
 mod traces;
 mod verifications;
 mod wait;

@@ -19,7 +19,7 @@ use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
 use super::headers::{JSON, RETELL_POSITION};
 use super::problem::Problem;
 use super::wait::Wait;
-use super::{Door, extract, headers};
+use super::{Door, extract, headers, streams};
 
 /// A view changes at any time: whoever keeps a copy must ask whether it still is the one.
 pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -70,9 +70,12 @@ pub(super) async fn get(
     State(door): State<Arc<Door>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    extract::no_parameters(request.uri())?;
     let (projection, key) = extract::name_and_key(request.uri(), "key")?;
     let headers = request.headers();
+    if headers::wants_events(headers) {
+        return streams::of_views(&door, (request.uri(), headers), &projection, Some(key)).await;
+    }
+    extract::no_parameters(request.uri())?;
     headers::accept_json(headers)?;
     let wait = Wait::of(headers, &door.queries)?;
     let response = match door.views.get(&projection, &key, &wait.after, wait.limit).await {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::{
-    Aggregate, EventOf, Key, LinkedProjection, Name, Partition, Projection, Recorded, Sources,
+    Aggregate, EventOf, Key, LinkedProjection, Name, Offset, Partition, Projection, Recorded,
+    Sources,
 };
 use crate::log::Partitions;
 
@@ -104,6 +106,9 @@ pub trait AnyLinks: Send + Sync {
     /// The link after an event; `None` when it is as before.
     fn link(&self, before: &LinkSlot, recorded: &Recorded<'_>) -> Option<LinkSlot>;
 
+    /// The record that made it what it is; none where there was none yet.
+    fn since(&self, link: &LinkSlot) -> Option<Offset>;
+
     /// The link as it is stored.
     fn render_link(&self, link: &LinkSlot) -> Bytes;
 }
@@ -123,6 +128,13 @@ pub struct Keyed<P> {
 pub struct Merged<P> {
     name: Name,
     projection: P,
+}
+
+/// A link as it is held and stored: who looks back is told how far back it is as it is.
+#[derive(Default, Deserialize, Serialize)]
+struct Linked<L> {
+    link: L,
+    since: Option<Offset>,
 }
 
 impl Projections {
@@ -282,19 +294,23 @@ impl<P: LinkedProjection> AnyProjection for Merged<P> {
 
 impl<P: LinkedProjection> AnyLinks for Merged<P> {
     fn link_of(&self, stored: Option<&[u8]>) -> Result<LinkSlot, serde_json::Error> {
-        let link: Option<P::Link> = stored.map(serde_json::from_slice).transpose()?;
+        let link: Option<Linked<P::Link>> = stored.map(serde_json::from_slice).transpose()?;
         Ok(Arc::new(link.unwrap_or_default()))
     }
 
     fn link(&self, before: &LinkSlot, recorded: &Recorded<'_>) -> Option<LinkSlot> {
         let before = link_in::<P>(Some(before));
         let after = self.projection.link(before.clone().into_owned(), recorded);
-        (after != *before).then(|| Arc::new(after) as LinkSlot)
+        let since = Some(recorded.position().offset);
+        (after != *before).then(|| Arc::new(Linked { link: after, since }) as LinkSlot)
     }
 
     fn render_link(&self, link: &LinkSlot) -> Bytes {
-        let link = link_in::<P>(Some(link));
-        serde_json::to_vec(&*link).expect("a link has string keys only").into()
+        serde_json::to_vec(linked::<P>(link)).expect("a link has string keys only").into()
+    }
+
+    fn since(&self, link: &LinkSlot) -> Option<Offset> {
+        linked::<P>(link).since
     }
 }
 
@@ -304,11 +320,13 @@ fn view_in<V: 'static>(slot: &mut Slot) -> &mut Option<V> {
 
 fn link_in<P: LinkedProjection>(link: Option<&LinkSlot>) -> Cow<'_, P::Link> {
     match link {
-        Some(link) => Cow::Borrowed(
-            link.downcast_ref().expect("a link stays with the projection that made it"),
-        ),
+        Some(link) => Cow::Borrowed(&linked::<P>(link).link),
         None => Cow::Owned(P::Link::default()),
     }
+}
+
+fn linked<P: LinkedProjection>(link: &LinkSlot) -> &Linked<P::Link> {
+    link.downcast_ref().expect("a link stays with the projection that made it")
 }
 
 fn render<V: serde::Serialize + 'static>(slot: &Slot) -> Option<Bytes> {

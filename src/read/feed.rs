@@ -102,6 +102,16 @@ impl Feed {
         Some(receiver)
     }
 
+    /// Joins where the feed is, if it feeds anybody; says where that is.
+    pub(super) fn join_here(&self) -> Option<(Offset, mpsc::Receiver<Arc<Fed>>)> {
+        self.lanes(|lanes| {
+            let next = lanes.next?;
+            let (queue, receiver) = mpsc::channel(QUEUE_LEN);
+            lanes.queues.push(queue);
+            Some((next, receiver))
+        })
+    }
+
     /// Feeds until the process goes down.
     pub(super) async fn run(self, shutdown: Shutdown) {
         let feed = async {

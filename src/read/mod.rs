@@ -5,8 +5,8 @@
 //! generation live, and builds others to replay or to verify; [`Replays`], [`Verifications`] and
 //! [`Operations`] ask it to; [`Views`] answers queries, waiting for a position if asked. What
 //! cannot be folded is `parked`; `mending` folds it again. `past` looks back: at an aggregate's
-//! history, the log, what belongs together. Nothing here knows a concrete view or what a store is
-//! made of.
+//! history, the log, what belongs together; `streams` tell what changes. Nothing here knows a
+//! concrete view or what a store is made of.
 
 mod any_projection;
 mod comparison;
@@ -36,6 +36,7 @@ mod standing;
 mod start;
 mod status;
 mod steps;
+mod streams;
 mod supervisor;
 mod traces;
 mod verification;
@@ -57,5 +58,6 @@ pub use replay::{ReplayError, ReplayOptions, ReplayState, ReplayStatus, Replays}
 pub use sample::Sampled;
 pub use start::{ReadParts, Reading, start};
 pub use status::{LaneState, LaneStatus, ProjectionInfo, ViewKind};
+pub use streams::{EventStream, StreamEvent, Told, ViewChange};
 pub use traces::{TraceBy, Traces};
 pub use verification::{VerificationError, VerificationState, VerificationStatus, Verifications};

@@ -24,6 +24,7 @@ use super::past::Records;
 use super::reload::Reload;
 use super::sample::Sampled;
 use super::status::LaneState;
+use super::streams::Streams;
 use super::waiting::Waiting;
 use super::workspace::doc_key;
 
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     pub(super) entries: BTreeMap<&'static str, Entry>,
     /// Reads records of the log for those who look back.
     pub(super) records: Records,
+    /// What event streams share.
+    pub(super) streams: Streams,
 }
 
 pub(super) struct Entry {
@@ -137,6 +140,9 @@ pub enum QueryError {
     /// As many requests read the log as may. Retry later.
     #[error("all {0} readers of the log are in use (history.readers_max)")]
     ReadersBusy(usize),
+    /// There are as many event streams as may be. Retry later.
+    #[error("there are {0} event streams already (streams.streams_max)")]
+    StreamsFull(usize),
     /// The view store does not answer. Retry later.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -347,9 +353,14 @@ fn whole(
     if parts.is_empty() {
         return Err(QueryError::NotFound { positions });
     }
-    let merged = entry.projection.merge(parts).map_err(|error| StoreError::Torn {
+    Ok(Found { view: merged(entry, parts)?, positions })
+}
+
+/// One view of its parts.
+pub(super) fn merged(entry: &Entry, parts: Vec<Bytes>) -> Result<Bytes, QueryError> {
+    let torn = |error: serde_json::Error| StoreError::Torn {
         space: entry.projection.name().to_string(),
         detail: error.to_string(),
-    });
-    Ok(Found { view: merged?, positions })
+    };
+    Ok(entry.projection.merge(parts).map_err(torn)?)
 }

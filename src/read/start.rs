@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::config::{HistoryConfig, ReadConfig, ReplayConfig, VerifyConfig};
+use crate::config::{HistoryConfig, ReadConfig, ReplayConfig, StreamsConfig, VerifyConfig};
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
@@ -21,6 +21,7 @@ use super::past::Records;
 use super::queries::{Inner, Views};
 use super::replay::Replays;
 use super::requests::Queues;
+use super::streams::Streams;
 use super::supervisor::{Published, Shared, Supervisor};
 use super::verification::Verifications;
 
@@ -48,6 +49,8 @@ pub struct ReadParts {
     pub replay: ReplayConfig,
     /// The settings of what looks back.
     pub history: HistoryConfig,
+    /// The settings of event streams.
+    pub streams: StreamsConfig,
     /// The settings of verifications.
     pub verify: VerifyConfig,
     /// The newest records, from the writers in this process.
@@ -84,6 +87,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         read,
         replay,
         history,
+        streams,
         verify,
         tails,
         checks,
@@ -94,6 +98,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     for feed in &feeds {
         tasks.spawn(feed.clone().run(shutdown.clone()));
     }
+    let streams = Streams::start(log.clone(), &feeds, streams, shutdown, tasks);
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
     let paces = feeds.iter().map(Feed::pace).collect();
@@ -134,6 +139,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         tasks.spawn(supervisor.run(shutdown.clone()));
     }
     let records = Records::new(log.clone(), history);
-    let views = Views::new(Inner { log, store, store_gate, ends, paces, entries, records });
+    let views =
+        Views::new(Inner { log, store, store_gate, ends, paces, entries, records, streams });
     Reading { views, replays, verifications, operations: Operations::new(queues) }
 }

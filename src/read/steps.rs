@@ -282,7 +282,7 @@ impl Step<'_> {
     }
 
     /// The link after its last event.
-    fn link(&self) -> Option<&LinkSlot> {
+    pub(super) fn link(&self) -> Option<&LinkSlot> {
         self.events.last().and_then(|event| event.link.as_ref())
     }
 }

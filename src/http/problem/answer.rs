@@ -179,6 +179,7 @@ fn of_query(error: &QueryError) -> Answer {
         QueryError::BadCursor => answer(400, Invalid, "bad_cursor"),
         QueryError::LogUnavailable(_) => unavailable("log_unavailable", SOON_SECS),
         QueryError::Unreadable { .. } => unavailable("history_unreadable", LATE_SECS),
+        QueryError::StreamsFull(_) => unavailable("streams_full", SOON_SECS),
         QueryError::ReadersBusy(_) => unavailable("readers_busy", SOON_SECS),
         QueryError::Store(error) => of_store(error),
     }

@@ -242,6 +242,7 @@ fn query_in_public(error: &QueryError) -> String {
         | QueryError::BadCursor
         | QueryError::Behind(_)
         | QueryError::ReadersBusy(_)
+        | QueryError::StreamsFull(_)
         | QueryError::PositionUnknown { .. }
         | QueryError::PartitionUnknown { .. } => error.to_string(),
     }

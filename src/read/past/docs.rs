@@ -11,14 +11,14 @@ use crate::contract::{Partition, Position, Positions, Target};
 use crate::ports::StoreError;
 
 use super::super::generations::Live;
-use super::super::queries::{Inner, Miss, QueryError, position};
+use super::super::queries::{Entry, Inner, Miss, QueryError, position};
 use super::super::waiting::Waiting;
 use super::super::workspace::doc_key;
 
 /// The values of the same keys in several partitions, each with the position that it is of.
-pub(super) struct Docs {
-    pub(super) live: Arc<Live>,
-    pub(super) parts: Vec<(Position, Vec<Option<Bytes>>)>,
+pub(in super::super) struct Docs {
+    pub(in super::super) live: Arc<Live>,
+    pub(in super::super) parts: Vec<(Position, Vec<Option<Bytes>>)>,
 }
 
 impl Docs {
@@ -43,12 +43,24 @@ impl Inner {
     ) -> Result<Docs, QueryError> {
         let unknown = || QueryError::UnknownProjection(name.to_owned());
         let entry = self.entries.get(name).ok_or_else(unknown)?;
+        let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
+        self.stored(entry, homes, &keys, after, wait).await
+    }
+
+    /// Reads what is stored under these keys in these partitions.
+    pub(in super::super) async fn stored(
+        &self,
+        entry: &Entry,
+        homes: &[Partition],
+        keys: &[String],
+        after: &Positions,
+        wait: Duration,
+    ) -> Result<Docs, QueryError> {
         self.check(after)?;
         let mut waiting = Waiting::new(self, entry, after, wait);
-        let keys: Vec<String> = keys.iter().map(|key| doc_key(key)).collect();
         loop {
             let live = waiting.live().await?;
-            match self.look_at_docs(&live, homes, &keys, after).await? {
+            match self.look_at_docs(&live, homes, keys, after).await? {
                 Ok(parts) => return Ok(Docs { live, parts }),
                 Err(miss) => waiting.missed(&live, miss).await?,
             }

@@ -102,6 +102,8 @@ pub struct LogQuery<'q> {
     pub from: Offset,
     /// How many records at most.
     pub limit: usize,
+    /// How many bytes they have at most, about.
+    pub bytes_max: usize,
     /// Which of them.
     pub wanted: &'q (dyn Fn(&LogItem) -> bool + Sync),
 }
@@ -113,6 +115,10 @@ pub struct LogPage {
     pub items: Vec<LogItem>,
     /// Where the next page begins; none when the log's end was reached.
     pub next: Option<Offset>,
+    /// The offset after the last record that was looked at.
+    pub(in super::super) upto: Offset,
+    /// What rules there, if anything was looked at.
+    pub(in super::super) rules: Option<Fold>,
 }
 
 impl Views {
@@ -132,10 +138,13 @@ impl Views {
         let (start, mut fold) = self.rules_before(query.partition, query.from).await?;
         let mut open = records.open(query.partition, start).await?;
         let (mut read, mut bytes) = (0, 0);
+        let bytes_max = query.bytes_max.min(config.page_bytes_max);
+        (page.upto, page.rules) = (start, Some(fold));
         loop {
             let (chunk, at_end) = open.next(config.scan_records_max).await?;
             for record in chunk {
                 let mark = fold.step(&record.stamp);
+                (page.upto, page.rules) = (record.offset.next(), Some(fold));
                 if record.offset < query.from {
                     continue;
                 }
@@ -146,13 +155,14 @@ impl Views {
                     bytes += item.record.value.len();
                     page.items.push(item);
                 }
-                let is_full = page.items.len() >= limit || bytes >= config.page_bytes_max;
+                let is_full = page.items.len() >= limit || bytes >= bytes_max;
                 if is_full || read >= config.scan_records_max {
                     page.next = Some(next);
                     return Ok(page);
                 }
             }
             if at_end {
+                page.upto = page.upto.max(end); // a hole at most
                 return Ok(page);
             }
         }

@@ -36,7 +36,7 @@ pub(in super::super) struct Records {
 }
 
 /// A reader that a request has.
-pub(super) struct Open {
+pub(in super::super) struct Open {
     reader: Box<dyn LogReader>,
     /// Where it goes on.
     next: Offset,
@@ -57,7 +57,11 @@ impl Records {
     }
 
     /// A reader from this offset on, when there is one for this request.
-    pub(super) async fn open(&self, partition: Partition, at: Offset) -> Result<Open, QueryError> {
+    pub(in super::super) async fn open(
+        &self,
+        partition: Partition,
+        at: Offset,
+    ) -> Result<Open, QueryError> {
         let permit = timeout(PATIENCE, self.readers.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             return Err(QueryError::ReadersBusy(self.config.readers_max));
@@ -73,7 +77,7 @@ impl Records {
 
 impl Open {
     /// The next records, so many at most; whether the end was reached after them.
-    pub(super) async fn next(
+    pub(in super::super) async fn next(
         &mut self,
         records_max: usize,
     ) -> Result<(Vec<LogRecord>, bool), QueryError> {

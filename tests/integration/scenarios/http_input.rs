@@ -137,8 +137,9 @@ async fn a_client_that_does_not_take_json_gets_nothing_done() {
     let open = app.post(ANN, &json!({"type": "OpenAccount", "owner": "Ann"}));
     app.ask(open.header("accept", "text/html")).await.problem(406, "not_acceptable");
     app.open_account("ann", "Ann").await.ok();
-    let stream = app.request(Method::GET, "/projections/accounts/ann");
-    let stream = stream.header("accept", "text/event-stream");
+    let view = app.request(Method::GET, "/projections/accounts/ann").header("accept", "text/html");
+    app.ask(view).await.problem(406, "not_acceptable");
+    let stream = app.request(Method::GET, "/admin/status").header("accept", "text/event-stream");
     app.ask(stream).await.problem(406, "not_acceptable");
 }
 

@@ -139,6 +139,7 @@ impl Cluster {
             read: self.read.clone(),
             replay: self.replay.clone(),
             history: DEFAULTS.history.clone(),
+            streams: DEFAULTS.streams.clone(),
             verify: self.verify.clone(),
             checks: self.checks,
         };

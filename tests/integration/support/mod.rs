@@ -18,6 +18,7 @@ pub(crate) mod redis;
 pub(crate) mod shelf;
 pub(crate) mod shipped;
 pub(crate) mod slow;
+pub(crate) mod sse;
 pub(crate) mod stock;
 pub(crate) mod stranger;
 pub(crate) mod stuck;
