@@ -4,6 +4,7 @@ pub mod contract;
 
 pub mod commands;
 pub mod events;
+pub mod policies;
 pub mod projections;
 
 pub mod log;
@@ -17,6 +18,7 @@ pub mod config;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod react;
 pub mod read;
 pub mod shutdown;
 #[cfg(feature = "cli")]

@@ -8,6 +8,7 @@ mod copying;
 mod door;
 mod keeper;
 mod open;
+mod parts;
 mod settings;
 
 use std::io;
@@ -20,6 +21,8 @@ use crate::config::Config;
 use crate::contract::{Aggregate, Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
+use crate::react::policies::Reacting;
+use crate::react::timer::Timer;
 use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity, LogEventStore};
@@ -27,7 +30,7 @@ use crate::write::{Commands, Identity, LogEventStore};
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use copying::{CopyUrl, open_copy_source, open_copy_target};
-pub use open::{open_log, open_views};
+pub use open::{open_bookmarks, open_log, open_views};
 pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
@@ -38,6 +41,8 @@ pub struct App {
     started_at: Time,
     commands: Commands,
     reading: Reading,
+    reacting: Reacting,
+    timer: Timer,
     log: Arc<dyn EventLog>,
     store: Arc<dyn ViewStore>,
     log_gate: Gate,
@@ -122,6 +127,12 @@ impl App {
     #[must_use]
     pub const fn operations(&self) -> &Operations {
         &self.reading.operations
+    }
+
+    /// Tells of policies.
+    #[must_use]
+    pub const fn policies(&self) -> &Reacting {
+        &self.reacting
     }
 
     /// The settings.

@@ -20,9 +20,9 @@ use serde::Deserialize;
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
-    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig,
-    ReadConfig, RedisConfig, ReplayConfig, StreamsConfig, TelemetryConfig, VerifyConfig,
-    ViewsConfig, WriteConfig,
+    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, PoliciesConfig,
+    QueriesConfig, ReadConfig, RedisConfig, ReplayConfig, StreamsConfig, TelemetryConfig,
+    TimerConfig, VerifyConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -43,6 +43,10 @@ pub struct Config {
     pub write: WriteConfig,
     /// The read loop.
     pub read: ReadConfig,
+    /// Policies.
+    pub policies: PoliciesConfig,
+    /// The timer.
+    pub timer: TimerConfig,
     /// Queries.
     pub queries: QueriesConfig,
     /// Looking back.

@@ -12,6 +12,8 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::contract::{Offset, Partition};
+use crate::react::policies::PolicyStatus;
+use crate::react::timer::TimerStatus;
 use crate::write::WriterStatus;
 
 use super::problem::Problem;
@@ -29,6 +31,8 @@ struct Status<'a> {
     reasons: Vec<Reason>,
     partitions: Vec<PartitionStatus>,
     projections: Vec<Item>,
+    policies: Vec<PolicyStatus>,
+    timer: TimerStatus,
 }
 
 #[derive(Serialize)]
@@ -54,6 +58,8 @@ pub(super) async fn status(
         reasons,
         partitions,
         projections: queries::items(&door),
+        policies: door.policies.list(),
+        timer: door.timer.status(),
     };
     Ok(json(StatusCode::OK, &status))
 }

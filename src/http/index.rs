@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 30] = [
+pub(super) const ROUTES: [&str; 31] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -37,6 +37,7 @@ pub(super) const ROUTES: [&str; 30] = [
     "GET /admin/parked",
     "POST /admin/parked/{id}/retry",
     "POST /admin/parked/{id}/discard",
+    "POST /admin/policies/{name}/begin",
     "GET /admin/status",
     "GET /health/live",
     "GET /health/ready",

@@ -20,6 +20,7 @@ mod operations;
 mod parameters;
 mod parked;
 mod patience;
+mod policies;
 mod problem;
 mod queries;
 mod records;
@@ -41,6 +42,8 @@ use crate::config::{HistoryConfig, HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
+use crate::react::policies::Reacting;
+use crate::react::timer::Timer;
 use crate::read::{Operations, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::Commands;
@@ -64,6 +67,10 @@ pub struct Door {
     pub verifications: Verifications,
     /// Pauses, resumes and rolls back projections.
     pub operations: Operations,
+    /// Tells of policies.
+    pub policies: Reacting,
+    /// Tells of the timer.
+    pub timer: Timer,
     /// Ends the event streams, which have no end of their own.
     pub closing: Shutdown,
     /// Asked for its end only.
@@ -126,6 +133,7 @@ pub fn router(door: Door) -> Router {
         .route("/admin/parked", get(parked::list))
         .route("/admin/parked/{id}/retry", post(parked::retry))
         .route("/admin/parked/{id}/discard", post(parked::discard))
+        .route("/admin/policies/{name}/begin", post(policies::begin))
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
