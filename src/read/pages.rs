@@ -18,8 +18,9 @@ use super::standing::indexes;
 use super::status::ViewKind;
 use super::waiting::Waiting;
 
-/// What is asked of each partition beyond its share of a page, since no two have the same.
-const SLACK: usize = 8;
+/// What is asked of each partition beyond its share of a page and half of it, since no two have the
+/// same: of 50 on 4 partitions, one in a thousand has more (three standard deviations).
+const SLACK: usize = 4;
 
 /// Some views of a list, in its order.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ impl Views {
         // One more than the page holds tells whether there is another page.
         let wanted = query.limit.max(1).saturating_add(1);
         let share = wanted.div_ceil(partitions.count() as usize);
-        let first = wanted.min(2 * share + SLACK);
+        let first = wanted.min(share + share / 2 + SLACK);
         let bytes_max = query.bytes_max / partitions.count() as usize;
         let reads = partitions.iter().map(|p| self.part(live, plan, p, first, bytes_max, after));
         let mut parts = Vec::new();
