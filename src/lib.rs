@@ -17,6 +17,7 @@ pub mod config;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod react;
 pub mod read;
 pub mod shutdown;
 #[cfg(feature = "cli")]

@@ -20,6 +20,7 @@ use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
 
 use super::keeper::Keeper;
+use super::outside::Outside;
 use super::{App, AppError, open_log, open_views};
 
 /// Names that mean something else in URLs or in the store.
@@ -131,6 +132,7 @@ impl AppBuilder {
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
         let (node, started_at) = (identity(&config, &ids), ids.now());
+        let outside = Outside::open(&config, &node, &log, &log_gate).await?;
         let tails = Tails::new(log.partitions());
         let parts = WriteParts {
             tails: tails.clone(),
@@ -163,12 +165,15 @@ impl AppBuilder {
             checks: Checks::default(),
         };
         let reading = start_on(&projections_on, parts, &stop, &mut tasks);
+        let (inbox, outbox) = outside.start(&commands, &projections_on, &stop, &mut tasks);
         Ok(App {
             config,
             node,
             started_at,
             commands,
             reading,
+            inbox,
+            outbox,
             closing: Shutdown::default(),
             log,
             store,

@@ -8,6 +8,7 @@ mod copying;
 mod door;
 mod keeper;
 mod open;
+mod outside;
 mod settings;
 
 use std::io;
@@ -20,6 +21,8 @@ use crate::config::Config;
 use crate::contract::{Aggregate, Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
+use crate::react::inbox::Inbox;
+use crate::react::outbox::Outbox;
 use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity, LogEventStore};
@@ -38,6 +41,8 @@ pub struct App {
     started_at: Time,
     commands: Commands,
     reading: Reading,
+    inbox: Option<Inbox>,
+    outbox: Option<Outbox>,
     log: Arc<dyn EventLog>,
     store: Arc<dyn ViewStore>,
     log_gate: Gate,

@@ -205,6 +205,30 @@ fn one_folder_cannot_hold_both_log_and_views() {
 }
 
 #[test]
+fn topics_for_other_teams_need_kafka_and_a_name_each() {
+    let kafka = ("RETELL_LOG__URL", "kafka://a:1/retell.events");
+    let told = |settings: &[(&str, &str)]| problems("", settings, &[]).join("\n");
+    let inbox = ("RETELL_INBOX__ENABLED", "true");
+    let outbox = ("RETELL_OUTBOX__ENABLED", "true");
+    assert!(told(&[inbox]).contains("inbox.enabled: it needs a log on Kafka"));
+    assert!(told(&[outbox]).contains("outbox.enabled: it needs a log on Kafka"));
+    for (setting, said) in [
+        (("RETELL_OUTBOX__TOPIC", "retell.events"), "is the log's own topic"),
+        (("RETELL_OUTBOX__TOPIC", "a/b"), "no name that Kafka takes"),
+        (("RETELL_INBOX__TOPIC", "retell.outbox"), "need a topic each"),
+        (("RETELL_INBOX__RESULTS_TOPIC", "retell.commands"), "need a topic each"),
+        (("RETELL_INBOX__GROUP", ""), "must be 1 to 255"),
+        (("RETELL_OUTBOX__SOURCE", "a b"), "no URI reference"),
+        (("RETELL_OUTBOX__DATASCHEMA_URL", "schemas"), "must be empty or such as"),
+    ] {
+        assert!(told(&[kafka, inbox, outbox, setting]).contains(said), "{setting:?}");
+        // What is off is in nobody's way.
+        load("", &[kafka, setting], &[]);
+    }
+    load("", &[kafka, inbox, outbox], &[]);
+}
+
+#[test]
 fn a_wrong_value_is_not_blamed_on_another_setting() {
     // With the default of 1,000 in its place, wait_default_ms would be above wait_max_ms.
     let file = "[queries]\nwait_default_ms = -1\nwait_max_ms = 500";

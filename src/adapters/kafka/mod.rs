@@ -6,6 +6,8 @@
 mod appender;
 mod consumers;
 mod context;
+mod needs;
+mod plain;
 mod producer;
 mod properties;
 mod queries;
@@ -25,6 +27,8 @@ use crate::ports::{Appender, EventLog, LogError, LogReader};
 use appender::KafkaAppender;
 use consumers::Consumers;
 use context::Context;
+pub use needs::Role;
+pub use plain::{KafkaTopic, KafkaTopics};
 use producer::Producer;
 use properties::Properties;
 pub use properties::check_properties;
@@ -66,6 +70,7 @@ impl KafkaLog {
         let producer = Mutex::new(Producer::start(&properties, &context, &address.topic)?);
         let topic = Topic {
             address: address.clone(),
+            role: Role::Log,
             partitions: log.partitions,
             replication_factor: log.kafka.replication_factor,
             min_insync_replicas: log.kafka.min_insync_replicas,
@@ -98,7 +103,8 @@ impl KafkaLog {
 #[async_trait]
 impl EventLog for KafkaLog {
     async fn check(&self) -> Result<(), LogError> {
-        self.topic.check(&self.properties, &self.context, &self.readers.queries).await
+        let queries = &self.readers.queries;
+        self.topic.check(&self.properties, &self.context, queries).await.map(drop)
     }
 
     fn partitions(&self) -> Partitions {

@@ -5,8 +5,10 @@
 
 mod clock;
 mod log;
+mod topic;
 mod views;
 
 pub use clock::ManualClock;
 pub use log::MemoryLog;
+pub use topic::MemoryTopic;
 pub use views::{MemoryViews, ViewsSnapshot};

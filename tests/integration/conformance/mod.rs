@@ -2,4 +2,5 @@
 
 mod copies;
 mod event_log;
+mod topics;
 mod view_store;
