@@ -1,4 +1,4 @@
-//! A replay beside the raw reading of its topic.
+//! A replay beside the raw reading of its topic, and queries beside a replay that takes its time.
 
 use std::time::Duration;
 
@@ -8,13 +8,18 @@ use serde::Deserialize;
 
 use crate::client::Connection;
 use crate::consumer;
-use crate::measured::{Measured, RateRow, RecordCpu, median};
+use crate::load::{self, Sample};
+use crate::measured::{Fact, Measured, RateRow, RecordCpu, median, middle};
 use crate::server::Server;
 use crate::stage::{ALL_BUT_ACCOUNTS, PARTITIONS, Stage};
-use crate::steps;
+use crate::steps::{self, Request};
 
 /// Records of each account.
 const RECORDS_PER_ACCOUNT: u64 = 20;
+/// Records a second of the replay that takes its time, and queries a second beside it.
+const LIMITED_PER_SECOND: u32 = 20_000;
+const QUERIES_PER_SECOND: u32 = 2_000;
+const QUERIES_CONNECTIONS: usize = 64;
 
 /// What the service says of a replay.
 #[derive(Debug, Deserialize)]
@@ -63,6 +68,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
         goal: Some(0.5),
         cpu_micros,
     });
+    disturb(stage, &service, accounts, measured).await?;
     service.stop()
 }
 

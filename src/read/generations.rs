@@ -25,15 +25,15 @@ const DROP_KEYS_MAX: usize = 500;
 pub(super) struct Generation {
     pub(super) id: Uuid,
     pub(super) lanes: Vec<watch::Receiver<Progress>>,
-    /// Where each lane takes what mends a sequence; none where they do not run.
+    /// Where each lane takes what mends a sequence; none where they do not fold.
     pub(super) mends: Vec<mpsc::Sender<Mend>>,
-    /// What each lane keeps for queries; none where they do not run.
+    /// What each lane keeps for queries; none where they do not fold.
     pub(super) kept: Vec<Arc<Kept>>,
     stop: Shutdown,
     /// Dropping it ends the lanes.
     tasks: JoinSet<()>,
-    /// Keeps the progress of lanes that do not run.
-    idle: Vec<watch::Sender<Progress>>,
+    /// Whether it is served, but not folded, by this node.
+    paused: bool,
 }
 
 /// What queries read.
@@ -55,37 +55,41 @@ impl Generation {
         partitions: Partitions,
         build: impl Fn(Partition) -> Option<Build>,
     ) -> Self {
-        let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
-        let start = |partition: Partition| {
-            let (lane, handle) = Lane::new(parts(partition), build(partition));
-            tasks.spawn(lane.run(stop.clone()));
-            handle
-        };
-        let handles: Vec<LaneHandle> = partitions.iter().map(start).collect();
-        let lanes = handles.iter().map(|handle| handle.progress.clone()).collect();
-        let mends = handles.iter().map(|handle| handle.mends.clone()).collect();
-        let kept = handles.into_iter().map(|handle| handle.kept).collect();
-        Self { id, lanes, mends, kept, stop, tasks, idle: Vec::new() }
+        let lane = |partition| Lane::new(parts(partition), build(partition));
+        Self::of_lanes(id, partitions.iter().map(lane))
     }
 
     /// A generation that is served, but not folded, by this node.
-    pub(super) fn paused(id: Uuid, partitions: Partitions) -> Self {
-        let progress = Progress { state: LaneState::Paused, ..Progress::default() };
-        let idle: Vec<_> =
-            partitions.iter().map(|_| watch::Sender::new(progress.clone())).collect();
-        let lanes = idle.iter().map(watch::Sender::subscribe).collect();
-        let (stop, tasks) = (Shutdown::default(), JoinSet::new());
-        Self { id, lanes, mends: Vec::new(), kept: Vec::new(), stop, tasks, idle }
+    pub(super) fn paused(
+        id: Uuid,
+        parts: impl Fn(Partition) -> LaneParts,
+        partitions: Partitions,
+    ) -> Self {
+        let lane = |partition| Lane::that_looks_on(parts(partition));
+        let lanes = Self::of_lanes(id, partitions.iter().map(lane));
+        Self { mends: Vec::new(), kept: Vec::new(), paused: true, ..lanes }
+    }
+
+    fn of_lanes(id: Uuid, lanes: impl Iterator<Item = (Lane, LaneHandle)>) -> Self {
+        let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
+        let run = |(lane, handle): (Lane, LaneHandle)| {
+            tasks.spawn(lane.run(stop.clone()));
+            handle
+        };
+        let handles: Vec<LaneHandle> = lanes.map(run).collect();
+        let lanes = handles.iter().map(|handle| handle.progress.clone()).collect();
+        let mends = handles.iter().map(|handle| handle.mends.clone()).collect();
+        let kept = handles.into_iter().map(|handle| handle.kept).collect();
+        Self { id, lanes, mends, kept, stop, tasks, paused: false }
     }
 
     pub(super) fn any(&self, is: impl Fn(&LaneState) -> bool) -> bool {
         self.lanes.iter().any(|lane| is(&lane.borrow().state))
     }
 
-    /// Whether every space was found to be of this log. One that is not folded here is believed.
+    /// Whether every space was found to be of this log.
     pub(super) fn is_known(&self) -> bool {
-        let is_known = |lane: &Progress| lane.known || lane.state == LaneState::Paused;
-        self.lanes.iter().all(|lane| is_known(&lane.borrow()))
+        self.lanes.iter().all(|lane| lane.borrow().known)
     }
 
     /// How far each partition has been committed.
@@ -99,8 +103,8 @@ impl Generation {
     }
 
     /// Whether this node serves, but does not fold it.
-    pub(super) fn is_paused(&self) -> bool {
-        !self.idle.is_empty()
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// What its views are beside those of another generation.

@@ -119,6 +119,8 @@ pub(super) struct Lane {
     sources: Vec<Source>,
     /// What it has to do before it follows.
     build: Option<Build>,
+    /// Whether it folds nothing, and tells how far others are.
+    looks_on: bool,
     /// What was last committed.
     state: SpaceState,
     /// What was folded.
@@ -175,6 +177,7 @@ impl Lane {
             parts,
             sources,
             build,
+            looks_on: false,
             state: SpaceState::Empty,
             tracker: Tracker::default(),
             workspace: Workspace::new(DOC),
@@ -188,6 +191,13 @@ impl Lane {
             progress,
         };
         (lane, LaneHandle { progress: receiver, mends: mending, kept })
+    }
+
+    /// A lane that folds nothing: it tells whether the space is of this log, and how far it is.
+    pub(super) fn that_looks_on(parts: LaneParts) -> (Self, LaneHandle) {
+        let (mut lane, handle) = Self::new(parts, None);
+        lane.looks_on = true;
+        (lane, handle)
     }
 
     /// Runs until it is stopped, or its space is lost.
@@ -244,6 +254,7 @@ impl Lane {
 
     async fn work(&mut self) -> Halt {
         match self.open().await {
+            Ok(()) if self.looks_on => self.look_on().await,
             Ok(()) => self.fold_on().await,
             Err(halt) => halt,
         }
@@ -267,8 +278,11 @@ impl Lane {
 
     fn publish(&self, at_end: bool) {
         self.progress.send_modify(|progress| progress.known = true);
-        let building = self.build.is_some();
-        let state = if building { LaneState::Building } else { LaneState::Following };
+        let state = match &self.build {
+            Some(_) => LaneState::Building,
+            None if self.looks_on => LaneState::Paused,
+            None => LaneState::Following,
+        };
         self.tell(state, at_end);
     }
 

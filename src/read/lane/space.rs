@@ -78,6 +78,31 @@ impl Lane {
         }
     }
 
+    /// Tells how far others have brought the space, until it is not the one that was opened.
+    pub(super) async fn look_on(&mut self) -> Halt {
+        loop {
+            sleep(IDLE_CHECK).await;
+            if let Err(halt) = self.look_again().await {
+                return halt;
+            }
+        }
+    }
+
+    async fn look_again(&mut self) -> Result<(), Halt> {
+        let (state, parked) = self.parts.store.read_map(&self.parts.space, PARKED_MAP).await?;
+        let (Some(was), Some(is)) = (self.state.checkpoint(), state.checkpoint()) else {
+            return Err(Halt::Lost);
+        };
+        if is.log != was.log || is.next < was.next {
+            return Err(Halt::Reopen);
+        }
+        self.tracker = Tracker::resume(is);
+        self.parked = read_parked(&self.parts.space, &parked)?;
+        self.state = state;
+        self.publish(false);
+        Ok(())
+    }
+
     /// Waits until the other runner stops; says when the space is lost meanwhile.
     pub(super) async fn stand_by(&mut self) -> Result<(), Halt> {
         tracing::warn!(space = %self.parts.space, "another runner commits here: standing by");

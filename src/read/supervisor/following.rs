@@ -36,7 +36,9 @@ impl Supervisor {
         }
         let start = |(id, running): (Uuid, Option<Generation>)| match running {
             Some(running) => running,
-            None if paused => Generation::paused(id, self.partitions()),
+            None if paused => {
+                Generation::paused(id, |at| self.lane_parts(id, at), self.partitions())
+            }
             None => self.start(id, |_| None),
         };
         (self.live, self.previous) = (live.map(start), previous.map(start));
@@ -71,6 +73,7 @@ impl Supervisor {
             Some(live) if shown != Some(live.id) && live.is_known() => {
                 self.published.blocked.send_replace(None);
                 let live = self.shown(live, pointer);
+                tracing::debug!(projection = self.name(), generation = %live.generation, "shown");
                 self.published.live.send_replace(Some(Arc::new(live)));
             }
             // As after a pause: the lanes that tell of its progress are others.

@@ -10,7 +10,7 @@ use retell::config::{Config, KafkaAddress};
 use retell::read::ReplayState;
 use uuid::Uuid;
 
-use crate::support::fragile::{self, Trap, Traps, deposits, parked};
+use crate::support::fragile::{self, Trap, Traps, deposits, parked_from};
 use crate::support::kafka::shared_brokers;
 use crate::support::redis::{shared_url, views};
 use crate::support::{log_config, writers::PATIENCE};
@@ -37,7 +37,7 @@ async fn a_retry_of_a_long_sequence_delays_nobody_and_is_as_a_replay() {
     }
     let last = app.deposit("ann", 2).await;
     assert_eq!(deposits(&app, "ann", last.position).await, Some(vec![]));
-    let held = parked(&app, "fragile").await;
+    let held = parked_from(&app, "fragile", 1_002).await;
     assert_eq!(held.count, 1_002);
     traps.clear(Trap::Fold(13));
 

@@ -155,6 +155,25 @@ async fn the_views_of_another_log_are_rebuilt() {
     second.0.stop().await;
 }
 
+/// R5: not even where nobody folds it is a view of another log believed.
+#[tokio::test]
+async fn the_views_of_another_log_are_not_shown_while_they_are_paused() {
+    let store = store();
+    let first = Shipped::start(log(2), store.clone()).await;
+    first.open("ann", "Ann").await;
+    let done = first.deposit("ann", 999).await;
+    first.view("ann", &done).await;
+    first.0.stop().await;
+    let mut config = retell::config::Config::defaults();
+    config.read.paused = vec!["accounts".to_owned()];
+    let second = Shipped::start_with(log(2), store, config).await;
+    let done = second.open("ann", "Bob").await;
+    let (key, wait) = (Key::new("ann").expect("key"), Duration::from_millis(100));
+    let asked = second.0.views().get("accounts", &key, &done.position.into(), wait).await;
+    assert!(matches!(asked, Err(QueryError::Behind(_))), "{asked:?}");
+    second.0.stop().await;
+}
+
 #[tokio::test]
 async fn a_position_beyond_the_log_is_refused() {
     let app = Shipped::start(log(2), store()).await;

@@ -2,8 +2,9 @@
 //! that real ones do, in one thread, with time that stands still while anything can be done.
 //!
 //! A seed decides everything, so a history that breaks a law can be lived through again:
-//! `RETELL_SIMULATION_SEED=7 cargo test --test integration simulation::no_history`. Laws are
-//! checked at every landing (`truth`), at every answer (`judge`) and after every step (`node`).
+//! `RETELL_SIMULATION_SEED=7 cargo test --test integration simulation::no_history`; with
+//! `RUST_LOG=retell=debug` the services tell what they do. Laws are checked at every landing
+//! (`truth`), at every answer (`judge`) and after every step (`node`).
 
 mod calls;
 pub(crate) mod chance;
@@ -41,6 +42,8 @@ const OCCURRENCES: &str = "dead, done, emptied views, failed though landed, fore
 #[test]
 fn no_history_breaks_a_law() {
     if let Some(seed) = number("RETELL_SIMULATION_SEED") {
+        let told = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(told).init();
         println!("seed {seed}: {:?}", live(seed).counts);
         return;
     }

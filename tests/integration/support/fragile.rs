@@ -133,10 +133,16 @@ pub(crate) async fn deposits(app: &Shipped, id: &str, after: Position) -> Option
 
 /// The one sequence that the projection holds back, once it does.
 pub(crate) async fn parked(app: &Shipped, projection: &str) -> ParkedSequence {
+    parked_from(app, projection, 1).await
+}
+
+/// The one sequence, once at least so many of its records are held back: a lane tells of them
+/// just after its views can be seen.
+pub(crate) async fn parked_from(app: &Shipped, projection: &str, count: u64) -> ParkedSequence {
     let looking = async {
         loop {
             let mut parked = app.0.views().parked();
-            parked.retain(|it| it.projection == projection);
+            parked.retain(|it| it.projection == projection && it.count >= count);
             match &parked[..] {
                 [] => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
                 [parked] => return parked.clone(),

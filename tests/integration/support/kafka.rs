@@ -12,6 +12,8 @@ use retell::config::{KafkaAddress, LogConfig};
 use retell::ports::{EventLog, Ids};
 use tempfile::TempDir;
 
+use super::writers::PATIENCE;
+
 /// The brokers that all tests share; only topics of their own keep tests apart.
 pub(crate) fn shared_brokers() -> String {
     std::env::var("RETELL_TEST_KAFKA")
@@ -24,10 +26,17 @@ pub(crate) fn new_topic(brokers: &str) -> KafkaAddress {
     KafkaAddress { brokers: brokers.to_owned(), topic: format!("test-{}", ids.next()) }
 }
 
-/// A new log on these brokers.
+/// A new log on these brokers. Brokers that have just started may be slow to make a topic: as a
+/// service does, this tries again.
 pub(crate) async fn new_log(brokers: &str, config: &LogConfig) -> KafkaLog {
     let log = KafkaLog::connect(&new_topic(brokers), config).expect("the settings are right");
-    log.check().await.expect("the topic can be made");
+    let making = async {
+        while let Err(error) = log.check().await {
+            assert!(error.is_retryable(), "the topic cannot be made: {error}");
+            eprintln!("the topic is not made yet: {error}");
+        }
+    };
+    tokio::time::timeout(PATIENCE, making).await.expect("the topic is made in time");
     log
 }
 
