@@ -55,10 +55,9 @@ fn of_event(events: &Value, event: &str) -> Option<Value> {
         }
     }
     whole.insert("title".to_owned(), event.into());
-    match content {
-        Value::Object(content) => whole.extend(content),
-        // `true`: anything.
-        _ => {}
+    // The other schema is `true`: anything.
+    if let Value::Object(content) = content {
+        whole.extend(content);
     }
     Some(whole.into())
 }

@@ -228,6 +228,7 @@ async fn two_relays_are_harmless() {
     for i in 0..10 {
         first.open(&format!("a{i}"), "Ann").await.ok();
     }
+    scene.assert_whole(&first).await;
     let second = scene.service().await;
     let junk = Message { value: Bytes::from_static(b"\xff"), ..Message::default() };
     let junk = (0..4).map(|partition| (Partition(partition), junk.clone())).collect();
