@@ -8,7 +8,9 @@ use cqrs_es::event_sink::EventSink;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Aggregate, Key, MergedProjection, Projection, Recorded, Refusal, Sources};
+use crate::contract::{
+    Aggregate, Instruction, Key, MergedProjection, Policy, Projection, Recorded, Refusal, Sources,
+};
 
 /// A light.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -17,7 +19,7 @@ pub struct Light {
 }
 
 /// An order to a light.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub enum LightCommand {
     /// Switches it on.
     SwitchOn {},
@@ -82,6 +84,27 @@ impl cqrs_es::Aggregate for Light {
 impl Aggregate for Light {
     fn refusal(error: &IsOn) -> Refusal {
         Refusal::new("is_on", error.to_string())
+    }
+}
+
+/// Nobody needs light in the cellar for long.
+#[derive(Debug)]
+pub struct CellarIsDark;
+
+impl Policy for CellarIsDark {
+    const NAME: &'static str = "cellar-is-dark";
+
+    fn sources(&self) -> Sources {
+        Sources::default().and::<Light>()
+    }
+
+    fn react(&self, recorded: &Recorded<'_>) -> Vec<Instruction> {
+        match recorded.event::<Light>() {
+            Some(LightEvent::SwitchedOn {}) if recorded.id() == "cellar" => {
+                vec![Instruction::to::<Light>("cellar", &LightCommand::SwitchOff {})]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

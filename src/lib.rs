@@ -4,6 +4,7 @@ pub mod contract;
 
 pub mod commands;
 pub mod events;
+pub mod policies;
 pub mod projections;
 
 pub mod log;

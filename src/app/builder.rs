@@ -1,4 +1,4 @@
-//! The builder: aggregates and projections in, a running application out.
+//! The builder: aggregates, projections and policies in, a running application out.
 
 use std::sync::Arc;
 
@@ -8,19 +8,22 @@ use tokio::task::JoinSet;
 use crate::adapters::SystemClock;
 use crate::commands;
 use crate::config::{Config, HistoryConfig, NodeConfig};
-use crate::contract::{Aggregate, InvalidName, LinkedProjection, Name, Projection, Registrar};
-use crate::events::event_flaws;
-use crate::log::Checks;
-use crate::ports::{Clock, EventLog, Ids, Tails, ViewStore};
-use crate::projections;
-use crate::read::{
-    self, AnyProjection, History, Keyed, Merged, Projections, ReadParts, Reading, Traces,
+use crate::contract::{
+    Aggregate, InvalidName, LinkedProjection, Name, Policy, Projection, Registrar,
 };
+use crate::events::event_flaws;
+use crate::policies;
+use crate::ports::{Bookmarks, Clock, EventLog, Ids, Tails, ViewStore};
+use crate::projections;
+use crate::react::policies::{Policies, Registered};
+use crate::react::timer::OnTick;
+use crate::read::{self, AnyProjection, History, Keyed, Merged, Projections, Traces};
 use crate::shutdown::Shutdown;
-use crate::write::{AnyKind, Commands, Identity, Kind, Kinds, WriteParts};
+use crate::write::{AnyKind, Commands, Identity, Kind, Kinds};
 
 use super::keeper::Keeper;
 use super::outside::Outside;
+use super::parts::{Parts, Reactions, start_reacting};
 use super::{App, AppError, open_log, open_views};
 
 /// Names that mean something else in URLs or in the store.
@@ -36,6 +39,7 @@ pub struct AppBuilder {
     store: Option<Arc<dyn ViewStore>>,
     kinds: Vec<NewKind>,
     projections: Vec<Arc<dyn AnyProjection>>,
+    reactions: Reactions,
     projections_on: Option<Handle>,
     problems: Vec<String>,
 }
@@ -49,6 +53,7 @@ impl AppBuilder {
             store: None,
             kinds: Vec::new(),
             projections: Vec::new(),
+            reactions: Reactions::default(),
             projections_on: None,
             problems: Vec::new(),
         }
@@ -72,10 +77,22 @@ impl AppBuilder {
         Registrar::merged(self, projection)
     }
 
-    /// Adds the account and the message that Retell ships, with their views.
+    /// Adds a policy.
+    #[must_use]
+    pub fn policy<P: Policy>(self, policy: P) -> Self {
+        Registrar::policy(self, policy)
+    }
+
+    /// What the timer does at each tick, where `timer.enabled` says so.
+    #[must_use]
+    pub fn timer(self, on_tick: OnTick) -> Self {
+        Registrar::timer(self, on_tick)
+    }
+
+    /// Adds the account and the message that Retell ships, with their views and policies.
     #[must_use]
     pub fn shipped(self) -> Self {
-        projections::register(commands::register(self))
+        policies::register(projections::register(commands::register(self)))
     }
 
     /// Folds views and speaks to the view store on this runtime, so that busy projections take
@@ -109,14 +126,26 @@ impl AppBuilder {
         self
     }
 
-    /// Starts writers and projectors. Where the log or the store does not answer, they wait for
-    /// it; where its settings are wrong, nothing starts.
+    /// Keeps bookmarks here instead of beside the log that `log.url` names.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn bookmarks(mut self, bookmarks: Arc<dyn Bookmarks>) -> Self {
+        self.reactions.bookmarks = Some(bookmarks);
+        self
+    }
+
+    /// Starts writers, projectors and policies. Where the log or the store does not answer, they
+    /// wait for it; where its settings are wrong, nothing starts.
     ///
     /// # Errors
     /// See [`AppError`].
     pub async fn build(self) -> Result<App, AppError> {
-        let Self { config, clock, log, store, kinds, projections, projections_on, .. } = self;
+        let Self {
+            config, clock, log, store, kinds, projections, projections_on, reactions, ..
+        } = self;
         let mut problems = self.problems;
+        let policies = reactions.policies(&mut problems);
+        let bookmarks = reactions.bookmarks(&config, log.is_some());
         let projections_on = projections_on.unwrap_or_else(Handle::current);
         let ids = Ids::new(clock.clone());
         let kinds = collect_kinds(kinds, &ids, &mut problems);
@@ -131,49 +160,31 @@ impl AppBuilder {
         let (log_gate, store_gate) = keeper.gates();
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
-        let (node, started_at) = (identity(&config, &ids), ids.now());
+        let node = identity(&config, &ids, &policies);
         let outside = Outside::open(&config, &node, &log, &log_gate).await?;
         let tails = Tails::new(log.partitions());
-        let parts = WriteParts {
-            tails: tails.clone(),
-            log: log.clone(),
-            gate: log_gate.clone(),
-            store: store.clone(),
-            store_gate: store_gate.clone(),
-            kinds,
-            ids: ids.clone(),
-            identity: node.clone(),
-            config: config.write.clone(),
-            request_timeout: config.http.request_timeout,
-            checks: Checks::default(),
+        let parts = Parts { config: &config, log, store, log_gate, store_gate, ids, node, tails };
+        let commands = Commands::start(parts.of_writers(kinds), &stop, &mut tasks);
+        let (reading, (reacting, timer)) = {
+            let _on = projections_on.enter();
+            let reading = read::start(parts.of_readers(projections), &stop, &mut tasks);
+            let (on_tick, loops) = (reactions.on_tick, (&commands, &reading));
+            let reacting =
+                start_reacting(&parts, policies, on_tick, bookmarks, loops, &stop, &mut tasks);
+            (reading, reacting)
         };
-        let commands = Commands::start(parts, &stop, &mut tasks);
-        let parts = ReadParts {
-            tails,
-            log: log.clone(),
-            store: store.clone(),
-            log_gate: log_gate.clone(),
-            store_gate: store_gate.clone(),
-            projections,
-            ids,
-            node: node.node.clone(),
-            instance: node.instance,
-            read: config.read.clone(),
-            replay: config.replay.clone(),
-            history: config.history.clone(),
-            verify: config.verify.clone(),
-            checks: Checks::default(),
-        };
-        let reading = start_on(&projections_on, parts, &stop, &mut tasks);
         let (inbox, outbox) = outside.start(&commands, &projections_on, &stop, &mut tasks);
+        let Parts { log, store, log_gate, store_gate, ids, node, .. } = parts;
         Ok(App {
+            started_at: ids.now(),
             config,
             node,
-            started_at,
             commands,
             reading,
             inbox,
             outbox,
+            reacting,
+            timer,
             closing: Shutdown::default(),
             log,
             store,
@@ -227,6 +238,18 @@ impl Registrar for AppBuilder {
         }
         self
     }
+
+    fn policy<P: Policy>(mut self, policy: P) -> Self {
+        if let Some(name) = self.name(P::NAME) {
+            self.reactions.policies.push(Arc::new(Registered::new(name, policy)));
+        }
+        self
+    }
+
+    fn timer(mut self, on_tick: OnTick) -> Self {
+        self.reactions.on_tick = Some(on_tick);
+        self
+    }
 }
 
 /// Opens what the settings name, where nothing was given.
@@ -270,16 +293,6 @@ fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> 
     all
 }
 
-fn start_on(
-    runtime: &Handle,
-    parts: ReadParts,
-    stop: &Shutdown,
-    tasks: &mut JoinSet<()>,
-) -> Reading {
-    let _on = runtime.enter();
-    read::start(parts, stop, tasks)
-}
-
 /// What Retell itself keeps of every record.
 fn built_in(
     config: &HistoryConfig,
@@ -306,13 +319,14 @@ fn collect_projections(
 }
 
 /// Who this process is: by the settings, else by the host's name and the address of the door.
-fn identity(config: &Config, ids: &Ids) -> Identity {
+fn identity(config: &Config, ids: &Ids, policies: &Policies) -> Identity {
     let NodeConfig { id, address } = &config.node;
     let listen = || format!("http://{}", config.http.listen);
     Identity {
         node: if id.is_empty() { host_name() } else { id.clone() },
         instance: ids.next(),
         address: if address.is_empty() { listen() } else { address.clone() },
+        policies: policies.iter().map(|policy| policy.name().to_string()).collect(),
     }
 }
 

@@ -59,6 +59,8 @@ impl App {
             operations: self.reading.operations.clone(),
             inbox: self.inbox.clone(),
             outbox: self.outbox.clone(),
+            policies: self.reacting.clone(),
+            timer: self.timer.clone(),
             closing: self.closing.clone(),
             log: self.log.clone(),
             store: self.store.clone(),

@@ -9,6 +9,7 @@ mod door;
 mod keeper;
 mod open;
 mod outside;
+mod parts;
 mod settings;
 
 use std::io;
@@ -23,6 +24,8 @@ use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
 use crate::react::inbox::Inbox;
 use crate::react::outbox::Outbox;
+use crate::react::policies::Reacting;
+use crate::react::timer::Timer;
 use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity, LogEventStore};
@@ -30,7 +33,7 @@ use crate::write::{Commands, Identity, LogEventStore};
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use copying::{CopyUrl, open_copy_source, open_copy_target};
-pub use open::{open_log, open_views};
+pub use open::{open_bookmarks, open_log, open_views};
 pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
@@ -43,6 +46,8 @@ pub struct App {
     reading: Reading,
     inbox: Option<Inbox>,
     outbox: Option<Outbox>,
+    reacting: Reacting,
+    timer: Timer,
     log: Arc<dyn EventLog>,
     store: Arc<dyn ViewStore>,
     log_gate: Gate,
@@ -127,6 +132,12 @@ impl App {
     #[must_use]
     pub const fn operations(&self) -> &Operations {
         &self.reading.operations
+    }
+
+    /// Tells of policies.
+    #[must_use]
+    pub const fn policies(&self) -> &Reacting {
+        &self.reacting
     }
 
     /// The settings.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::adapters::embedded::{EmbeddedLog, EmbeddedViews};
-use crate::adapters::memory::{MemoryLog, MemoryViews};
+use crate::adapters::embedded::{EmbeddedBookmarks, EmbeddedLog, EmbeddedViews};
+use crate::adapters::memory::{MemoryBookmarks, MemoryLog, MemoryViews};
 use crate::config::{Config, LogConfig, LogUrl, ViewsUrl};
 use crate::log::Partitions;
-use crate::ports::{Clock, EventLog, ViewStore};
+use crate::ports::{Bookmarks, Clock, EventLog, ViewStore};
 
 use super::AppError;
 
@@ -36,6 +36,20 @@ pub async fn open_log(
         }
         #[cfg(not(feature = "kafka"))]
         LogUrl::Kafka(_) => Err(not_built("log.url", "kafka")),
+    }
+}
+
+/// The bookmarks beside the log that `log.url` names.
+#[must_use]
+pub fn open_bookmarks(config: &LogConfig) -> Arc<dyn Bookmarks> {
+    match &config.url {
+        LogUrl::Embedded(folder) => Arc::new(EmbeddedBookmarks::beside(folder)),
+        #[cfg(feature = "kafka")]
+        LogUrl::Kafka(address) => {
+            Arc::new(crate::adapters::kafka::KafkaBookmarks::beside(address, config))
+        }
+        // A log of an adapter that is not there was not opened.
+        _ => Arc::new(MemoryBookmarks::default()),
     }
 }
 

@@ -38,6 +38,8 @@ struct Event {
     #[serde(rename = "type")]
     event_type: String,
     position: String,
+    id: String,
+    command_id: String,
     data: Box<RawValue>,
 }
 
@@ -80,8 +82,8 @@ fn rows(page: &Page) -> anyhow::Result<String> {
     let events: Vec<Event> =
         page.items.iter().map(|item| serde_json::from_str(item.get())).collect::<Result<_, _>>()?;
     let rows = events.into_iter().map(|event| {
-        let Event { version, time, event_type, position, data } = event;
-        [version.to_string(), time, event_type, position, data.get().to_owned()]
+        let Event { version, time, event_type, position, id, command_id, data } = event;
+        [version.to_string(), time, event_type, position, id, command_id, data.get().to_owned()]
     });
-    Ok(table(["version", "time", "event", "position", "data"], rows))
+    Ok(table(["version", "time", "event", "position", "id", "command", "data"], rows))
 }

@@ -1,5 +1,5 @@
-//! `retell parked`: what the projections of a running service hold back; `retry ID` folds a
-//! sequence again, `discard ID` gives it up.
+//! `retell parked`: what the projections and policies of a running service hold back; `retry ID`
+//! tries a sequence again, `discard ID` gives it up.
 
 use indicatif::HumanCount;
 use reqwest::Method;
@@ -112,7 +112,10 @@ async fn discard(client: &Client, id: &str, json: bool) -> anyhow::Result<Outcom
     } else {
         let sequence: Sequence = answer.json()?;
         let Sequence { aggregate, projection, .. } = &sequence;
-        say(&format!("{aggregate} is left out of {projection} until a replay"))?;
+        say(&match projection.strip_prefix("policy.") {
+            Some(policy) => format!("what {policy} held back of {aggregate} is not done any more"),
+            None => format!("{aggregate} is left out of {projection} until a replay"),
+        })?;
     }
     Ok(Outcome::Done)
 }

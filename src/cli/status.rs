@@ -28,6 +28,33 @@ struct Status {
     inbox: Option<Inbox>,
     #[serde(default)]
     outbox: Option<Outbox>,
+    #[serde(default)]
+    policies: Vec<Policy>,
+    timer: Option<Timer>,
+}
+
+#[derive(Deserialize)]
+struct Policy {
+    name: String,
+    partitions: Vec<PolicyPartition>,
+}
+
+#[derive(Deserialize)]
+struct PolicyPartition {
+    partition: u32,
+    state: String,
+    next: u64,
+    parked: u64,
+    reason: Option<String>,
+    detail: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Timer {
+    enabled: bool,
+    interval_ms: u64,
+    last: Option<String>,
+    problem: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +149,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
 }
 
 fn show(status: &Status) -> String {
-    let Status { node, version, reasons, partitions, projections, inbox, outbox } = status;
+    let Status { node, version, reasons, partitions, projections, .. } = status;
+    let Status { inbox, outbox, policies, timer, .. } = status;
     let ready = if reasons.is_empty() { "ready" } else { "not ready" };
     let mut text = format!("{} at {}, retell {version}: {ready}\n", node.id, node.address);
     for Reason { code, detail } in reasons {
@@ -150,6 +178,13 @@ fn show(status: &Status) -> String {
         let reason = |relay: &Relay| of_reason(topic, relay.reason.as_ref());
         text += &partitions.iter().map(reason).collect::<String>();
     }
+    if !policies.is_empty() {
+        let titles = ["policy", "partition", "state", "next", "parked", "why"];
+        text += &table(titles, policies.iter().flat_map(of_policy));
+    }
+    if let Some(timer) = timer.as_ref().filter(|timer| timer.enabled) {
+        text += &of_timer(timer);
+    }
     text
 }
 
@@ -174,6 +209,27 @@ fn of_relay(topic: &str, relay: &Relay) -> [String; 6] {
 
 fn of_reason(topic: &str, reason: Option<&String>) -> String {
     reason.map(|reason| format!("  {topic}: {reason}\n")).unwrap_or_default()
+}
+
+fn of_policy(policy: &Policy) -> impl Iterator<Item = [String; 6]> {
+    policy.partitions.iter().map(|it| {
+        let why = it.reason.as_ref().or(it.detail.as_ref()).cloned();
+        [
+            policy.name.clone(),
+            it.partition.to_string(),
+            it.state.clone(),
+            count(it.next),
+            count(it.parked),
+            why.unwrap_or_else(|| "-".to_owned()),
+        ]
+    })
+}
+
+fn of_timer(timer: &Timer) -> String {
+    let Timer { interval_ms, last, problem, .. } = timer;
+    let last = last.as_deref().unwrap_or("none");
+    let problem = problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
+    format!("a message every {} ms, the last tick: {last}{problem}\n", count(*interval_ms))
 }
 
 fn of_partition(partition: &Partition) -> [String; 7] {

@@ -22,8 +22,9 @@ pub use outside::{InboxConfig, OutboxConfig};
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
-    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, QueriesConfig,
-    ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, VerifyConfig, ViewsConfig, WriteConfig,
+    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, PoliciesConfig,
+    QueriesConfig, ReadConfig, RedisConfig, ReplayConfig, TelemetryConfig, TimerConfig,
+    VerifyConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 
@@ -44,6 +45,10 @@ pub struct Config {
     pub write: WriteConfig,
     /// The read loop.
     pub read: ReadConfig,
+    /// Policies.
+    pub policies: PoliciesConfig,
+    /// The timer.
+    pub timer: TimerConfig,
     /// Queries.
     pub queries: QueriesConfig,
     /// Looking back.

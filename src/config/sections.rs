@@ -176,6 +176,44 @@ pub struct ReadConfig {
     pub paused: Vec<String>,
 }
 
+/// `[policies]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PoliciesConfig {
+    /// Commands under way, per policy and partition.
+    pub in_flight_max: usize,
+    /// Commands that follow from one event.
+    pub commands_per_event_max: usize,
+    /// How long the first retry of a sequence waits.
+    #[serde(rename = "retry_delay_ms", deserialize_with = "millis")]
+    pub retry_delay: Duration,
+    /// The longest that a retry waits.
+    #[serde(rename = "retry_delay_max_ms", deserialize_with = "millis")]
+    pub retry_delay_max: Duration,
+    /// Retries before a sequence is left to a person.
+    pub retries_max: u32,
+    /// Aggregates held back, per policy and partition.
+    pub parked_aggregates_max: usize,
+    /// How often it is noted beside the log how far a policy has come.
+    #[serde(rename = "bookmark_interval_ms", deserialize_with = "millis")]
+    pub bookmark_interval: Duration,
+}
+
+/// `[timer]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TimerConfig {
+    /// Whether there are ticks on this node.
+    pub enabled: bool,
+    /// From one to the next.
+    #[serde(rename = "interval_ms", deserialize_with = "millis")]
+    pub interval: Duration,
+    /// What is said at each.
+    pub text: String,
+}
+
 /// `[queries]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -197,6 +197,12 @@ impl Source {
     pub fn of<A: Aggregate>() -> Self {
         Self { aggregate_type: A::TYPE, decode: decode_any::<A> }
     }
+
+    /// The one that reads records with this key, `TYPE/ID`.
+    pub(crate) fn among<'s>(sources: &'s [Self], key: &[u8]) -> Option<&'s Self> {
+        let slash = key.iter().position(|&byte| byte == b'/')?;
+        sources.iter().find(|source| source.aggregate_type.as_bytes() == &key[..slash])
+    }
 }
 
 /// An event of any type, as [`Recorded`] holds it.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::events::Commit;
+
 use super::projection::AnyEvent;
 use super::{Aggregate, EventOf, Position, Target, Time, Version};
 
@@ -24,6 +26,31 @@ pub struct Recorded<'a> {
 }
 
 impl<'a> Recorded<'a> {
+    /// An event of a commit, counted from 0. Who reads whole records is shown one that has no
+    /// event, too.
+    pub(crate) fn of(
+        target: &'a Target,
+        commit: &'a Commit<'_>,
+        position: Position,
+        event: usize,
+        decoded: &'a AnyEvent,
+    ) -> Self {
+        let stored = commit.events.get(event);
+        Self {
+            target,
+            version: commit.version_of(event),
+            position,
+            time: commit.time,
+            event_id: stored.map_or(Uuid::nil(), |stored| stored.id),
+            event_type: stored.map_or("", |stored| &stored.event_type),
+            command_id: &commit.command_id,
+            correlation_id: commit.correlation_id.as_deref(),
+            causation_id: commit.causation_id.as_deref(),
+            actor: commit.actor.as_deref(),
+            event: decoded,
+        }
+    }
+
     /// The event, when it is one of `A`'s.
     #[must_use]
     pub fn event<A: Aggregate>(&self) -> Option<&'a EventOf<A>> {

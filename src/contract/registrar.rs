@@ -1,9 +1,9 @@
-//! Where aggregates and projections are listed: an application takes the list.
+//! Where aggregates, projections and policies are listed: an application takes the list.
 
-use super::{Aggregate, LinkedProjection, Projection};
+use super::{Aggregate, Instruction, LinkedProjection, Policy, Projection, Tick};
 
-/// Takes a list of aggregates and projections, one call each. [`App`](crate::app::AppBuilder)
-/// is one; the lists of the shipped domains are written against it.
+/// Takes a list of aggregates, projections and policies, one call each.
+/// [`App`](crate::app::AppBuilder) is one; the lists of the shipped domains are written against it.
 pub trait Registrar: Sized {
     /// Takes an aggregate, with the services that its decisions use.
     #[must_use]
@@ -16,4 +16,12 @@ pub trait Registrar: Sized {
     /// Takes a projection whose views are merged over the partitions.
     #[must_use]
     fn merged<P: LinkedProjection>(self, projection: P) -> Self;
+
+    /// Takes a policy.
+    #[must_use]
+    fn policy<P: Policy>(self, policy: P) -> Self;
+
+    /// Takes what the timer does at each tick, where `timer.enabled` says so.
+    #[must_use]
+    fn timer(self, on_tick: fn(&Tick) -> Instruction) -> Self;
 }

@@ -12,6 +12,9 @@ use crate::contract::{Position, Time};
 /// Prefixes of ids that Retell makes itself; clients may not invent them.
 const OWN_PREFIXES: [&str; 5] = [GENERATED, "policy:", "timer:", "inbox:", "process:"];
 
+/// Those of ids that are derived from what a command follows from.
+const DERIVED: [&str; 3] = ["policy:", "timer:", "process:"];
+
 /// The prefix of an id that was generated.
 const GENERATED: &str = "cmd:";
 
@@ -94,6 +97,25 @@ impl CommandId {
     #[must_use]
     pub fn is_generated(text: &str) -> bool {
         text.starts_with(GENERATED)
+    }
+
+    /// The id of the `index`th command that a policy issues on an event.
+    #[must_use]
+    pub fn of_policy(policy: &str, event: Uuid, index: usize) -> Self {
+        Self(format!("policy:{policy}:{event}:{index}").into())
+    }
+
+    /// The id of the timer's command at this time.
+    #[must_use]
+    pub fn of_tick(time: Time) -> Self {
+        Self(format!("timer:{time}").into())
+    }
+
+    /// Whether Retell derived it from what the command follows from: it is the same again
+    /// whenever that is looked at again.
+    #[must_use]
+    pub fn is_derived(&self) -> bool {
+        DERIVED.iter().any(|prefix| self.0.starts_with(prefix))
     }
 
     /// When it was generated, if it was.

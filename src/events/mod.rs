@@ -24,3 +24,4 @@ pub(crate) use record::schema_of;
 pub use record::{AggregateRef, Claim, Commit, RECORD_VERSION, StoredEvent, Unreadable};
 pub(crate) use sample::variants;
 pub use tagged::Tagged;
+pub(crate) use tagged::to_wire;

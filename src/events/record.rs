@@ -107,6 +107,10 @@ pub struct Claim {
     pub hash: String,
     /// The writer's clock.
     pub time: Time,
+    /// The policies that the process runs: the first claim that names one is where it begins,
+    /// unless it is told otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }
 
 /// Why the value of a record that counts cannot be read.
@@ -149,6 +153,12 @@ impl<'a> Commit<'a> {
         let mut value = Vec::with_capacity(512);
         serde_json::to_writer(&mut value, self).expect("a commit has string keys only");
         value
+    }
+
+    /// The aggregate's version after one of its events, counted from 0.
+    #[must_use]
+    pub const fn version_of(&self, event: usize) -> Version {
+        Version(self.first_version.0.saturating_add(event as u64))
     }
 
     /// The aggregate's version after this commit.

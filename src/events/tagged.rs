@@ -5,7 +5,10 @@
 //! error keeps the line and column of what was received.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use serde::Serialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, IntoDeserializer,
@@ -243,6 +246,21 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for MemberKey<K> {
         let key: StrDeserializer<'_, E> = key.into_deserializer();
         self.0.deserialize(key).map(Member::Other)
     }
+}
+
+/// The wire form of a command that a library user made: its enum with the tag as a member.
+pub(crate) fn to_wire<C: Serialize>(command: &C) -> Result<Bytes, String> {
+    let json = serde_json::to_string(command).map_err(|error| error.to_string())?;
+    if let Ok(unit) = serde_json::from_str::<String>(&json) {
+        return Ok(format!("{{\"type\":{}}}", serde_json::Value::String(unit)).into());
+    }
+    let enumeration: BTreeMap<String, serde_json::Map<String, _>> =
+        serde_json::from_str(&json).map_err(|_| format!("{json} is no tagged object"))?;
+    let Some((tag, mut fields)) = enumeration.into_iter().next() else {
+        return Err(format!("{json} is no tagged object"));
+    };
+    fields.insert("type".to_owned(), serde_json::Value::String(tag));
+    serde_json::to_vec(&fields).map(Bytes::from).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use serde::Serialize;
 use crate::contract::{Offset, Partition};
 use crate::react::inbox::InboxStatus;
 use crate::react::outbox::{Outbox, RelayStatus};
+use crate::react::policies::PolicyStatus;
+use crate::react::timer::TimerStatus;
 use crate::write::WriterStatus;
 
 use super::problem::Problem;
@@ -35,6 +37,8 @@ struct Status<'a> {
     inbox: Option<InboxReport<'a>>,
     /// None where this node publishes nothing.
     outbox: Option<OutboxStatus<'a>>,
+    policies: Vec<PolicyStatus>,
+    timer: TimerStatus,
 }
 
 #[derive(Serialize)]
@@ -98,6 +102,8 @@ pub(super) async fn status(
         projections: queries::items(&door),
         inbox,
         outbox,
+        policies: door.policies.list(),
+        timer: door.timer.status(),
     };
     Ok(json(StatusCode::OK, &status))
 }

@@ -38,6 +38,7 @@ pub(super) const ROUTES: [&str; 31] = [
     "GET /admin/parked",
     "POST /admin/parked/{id}/retry",
     "POST /admin/parked/{id}/discard",
+    "POST /admin/policies/{name}/begin",
     "GET /admin/status",
     "GET /health/live",
     "GET /health/ready",

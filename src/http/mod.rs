@@ -20,6 +20,7 @@ mod operations;
 mod parameters;
 mod parked;
 mod patience;
+mod policies;
 mod problem;
 mod queries;
 mod records;
@@ -43,6 +44,8 @@ use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
 use crate::react::inbox::Inbox;
 use crate::react::outbox::Outbox;
+use crate::react::policies::Reacting;
+use crate::react::timer::Timer;
 use crate::read::{Operations, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::Commands;
@@ -71,6 +74,10 @@ pub struct Door {
     pub inbox: Option<Inbox>,
     /// Publishes events for other teams, where this node does.
     pub outbox: Option<Outbox>,
+    /// Tells of policies.
+    pub policies: Reacting,
+    /// Tells of the timer.
+    pub timer: Timer,
     /// Ends the event streams, which have no end of their own.
     pub closing: Shutdown,
     /// Asked for its end only.
@@ -134,6 +141,7 @@ pub fn router(door: Door) -> Router {
         .route("/admin/parked", get(parked::list))
         .route("/admin/parked/{id}/retry", post(parked::retry))
         .route("/admin/parked/{id}/discard", post(parked::discard))
+        .route("/admin/policies/{name}/begin", post(policies::begin))
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

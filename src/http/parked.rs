@@ -1,4 +1,4 @@
-//! `/admin/parked`: the aggregates that a projection holds back, and what is to become of them.
+//! `/admin/parked`: what projections and policies hold back, and what is to become of it.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     extract::no_parameters(request.uri())?;
     headers::accept_json(request.headers())?;
-    Ok(json(StatusCode::OK, &List { items: door.views.parked() }))
+    let items = door.views.parked().into_iter().chain(door.policies.parked()).collect();
+    Ok(json(StatusCode::OK, &List { items }))
 }
 
 pub(super) async fn retry(
@@ -32,7 +33,11 @@ pub(super) async fn retry(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&door, request).await?;
-    Ok(json(StatusCode::OK, &door.views.retry_parked(&id).await?))
+    let retried = match door.policies.has_parked(&id) {
+        true => door.policies.retry_parked(&id).await?,
+        false => door.views.retry_parked(&id).await?,
+    };
+    Ok(json(StatusCode::OK, &retried))
 }
 
 pub(super) async fn discard(
@@ -40,7 +45,11 @@ pub(super) async fn discard(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&door, request).await?;
-    Ok(json(StatusCode::OK, &door.views.discard_parked(&id).await?))
+    let discarded = match door.policies.has_parked(&id) {
+        true => door.policies.discard_parked(&id).await?,
+        false => door.views.discard_parked(&id).await?,
+    };
+    Ok(json(StatusCode::OK, &discarded))
 }
 
 /// The sequence that a request names; it says nothing else.

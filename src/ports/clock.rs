@@ -1,6 +1,7 @@
 //! Wall time and new ids. Monotonic time and sleep are tokio's, which tests pause.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -38,6 +39,12 @@ impl Ids {
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// A random part of a duration, at least half of it: so that many who wait do not come at once.
+    #[must_use]
+    pub fn spread(&self, whole: Duration) -> Duration {
+        whole / 2 + whole / 512 * u32::from(self.next().as_bytes()[15])
     }
 
     /// A new id of this moment.

@@ -4,6 +4,7 @@
 //! (`tests/integration/conformance/`). All adapters are used through `Arc<dyn …>`, chosen by URL
 //! when the process starts, so methods work on batches.
 
+mod bookmarks;
 mod change;
 mod clock;
 mod copies;
@@ -16,6 +17,7 @@ mod topics;
 mod view_store;
 mod watchers;
 
+pub use bookmarks::Bookmarks;
 pub use change::{CHANGE_KEY_LEN_MAX, Change, InvalidCommit, KEY_INDEX};
 pub use clock::{Clock, Ids};
 pub use copies::{

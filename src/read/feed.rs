@@ -28,21 +28,21 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Records that a feed gave to all its lanes.
 #[derive(Clone, Default)]
-pub(super) struct Fed {
-    pub(super) records: Vec<LogRecord>,
-    pub(super) at_end: bool,
+pub(crate) struct Fed {
+    pub(crate) records: Vec<LogRecord>,
+    pub(crate) at_end: bool,
 }
 
 impl Fed {
     /// The records from this offset on.
-    pub(super) fn since(&self, from: Offset) -> &[LogRecord] {
+    pub(crate) fn since(&self, from: Offset) -> &[LogRecord] {
         &self.records[self.records.partition_point(|record| record.offset < from)..]
     }
 }
 
 /// The shared reader of one partition. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Feed(Arc<Inner>);
+pub(crate) struct Feed(Arc<Inner>);
 
 struct Inner {
     log: Arc<dyn EventLog>,

@@ -13,7 +13,7 @@ use crate::ports::{EventLog, LogError, LogReader};
 use super::feed::{Fed, Feed};
 use super::pace::Pace;
 
-pub(super) struct Inlet {
+pub(crate) struct Inlet {
     log: Arc<dyn EventLog>,
     partition: Partition,
     feed: Feed,
@@ -31,7 +31,7 @@ enum From {
 
 impl Inlet {
     /// Opens a reader at `next`.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         log: Arc<dyn EventLog>,
         partition: Partition,
         feed: Feed,
@@ -70,7 +70,7 @@ impl Inlet {
 
     /// The next records, some of which may be before `next`; nothing when none came for as long
     /// as `patience`. A lane that may follow joins the feed when it is near the head.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         &mut self,
         next: Offset,
         may_join: bool,

@@ -3,6 +3,7 @@
 //! Its records stay where they are, in the log. What is kept in the space is where they begin, so
 //! that a retry can read them again, and what a person needs to know.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -15,40 +16,40 @@ use crate::log::Checkpoint;
 use crate::ports::LogRecord;
 
 /// The map in each space with the aggregates that are held back.
-pub(super) const PARKED_MAP: &str = "parked";
+pub(crate) const PARKED_MAP: &str = "parked";
 
 /// Bytes of an event's content that are shown; the log has all of it.
 const EXCERPT_BYTES_MAX: usize = 1_000;
 
 /// An aggregate that this projection holds back on this partition.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) struct Parked {
+pub(crate) struct Parked {
     /// Its first record that could not be folded.
-    pub(super) position: Position,
+    pub(crate) position: Position,
     /// When that was appended.
-    pub(super) time: Time,
+    pub(crate) time: Time,
     /// What could not be folded.
-    pub(super) event: ParkedEvent,
+    pub(crate) event: ParkedEvent,
     /// Why.
-    pub(super) error: String,
+    pub(crate) error: String,
     /// Its records that were held back, with the first.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// Where a reader stands before the first one.
-    pub(super) before: Checkpoint,
+    pub(crate) before: Checkpoint,
     /// Whether it was given up: its view is gone, and its later records are passed over.
     #[serde(default)]
-    pub(super) discarded: bool,
+    pub(crate) discarded: bool,
 }
 
 /// All aggregates that are held back, by `TYPE/ID`.
-pub(super) type ParkedMap = BTreeMap<String, Parked>;
+pub(crate) type ParkedMap = BTreeMap<String, Parked>;
 
 /// Why a record must be parked, as a fold found out.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Poison {
+pub(crate) struct Poison {
     /// The version of the event that it is about, if there is one.
-    pub(super) version: Option<Version>,
-    pub(super) error: String,
+    pub(crate) version: Option<Version>,
+    pub(crate) error: String,
 }
 
 /// The event at which a sequence was parked.
@@ -68,8 +69,8 @@ pub struct ParkedEvent {
 pub struct ParkedSequence {
     /// How it is named: the same as long as it is parked, through replays and restarts.
     pub id: ParkedId,
-    /// The projection.
-    pub projection: &'static str,
+    /// The projection, or `policy.NAME`.
+    pub projection: Cow<'static, str>,
     /// The aggregate: `account/ann`.
     pub aggregate: String,
     /// Its first record that could not be folded.
@@ -109,7 +110,7 @@ pub struct InvalidParkedId;
 
 impl Parked {
     /// A sequence that begins with this record.
-    pub(super) fn first(
+    pub(crate) fn first(
         record: &LogRecord,
         position: Position,
         before: Checkpoint,
@@ -127,10 +128,15 @@ impl Parked {
     }
 
     /// As it is listed.
-    pub(super) fn shown(&self, projection: &'static str, aggregate: &str) -> ParkedSequence {
+    pub(crate) fn shown(
+        &self,
+        projection: impl Into<Cow<'static, str>>,
+        aggregate: &str,
+    ) -> ParkedSequence {
+        let projection = projection.into();
         let state = if self.discarded { ParkedState::Discarded } else { ParkedState::Parked };
         ParkedSequence {
-            id: ParkedId::of(projection, aggregate),
+            id: ParkedId::of(&projection, aggregate),
             projection,
             aggregate: aggregate.to_owned(),
             position: self.position,
@@ -161,7 +167,7 @@ impl ParkedEvent {
 
 impl ParkedId {
     /// The id of a projection's sequence of this aggregate. Neither has a space in its name.
-    pub(super) fn of(projection: &str, aggregate: &str) -> Self {
+    pub(crate) fn of(projection: &str, aggregate: &str) -> Self {
         Self(Fingerprint::of(format!("{projection} {aggregate}").as_bytes()).to_string())
     }
 }

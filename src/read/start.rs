@@ -68,6 +68,8 @@ pub struct Reading {
     pub verifications: Verifications,
     /// Pauses, resumes and rolls back.
     pub operations: Operations,
+    /// The shared reader of each partition, for others who follow the log.
+    pub(crate) feeds: Vec<Feed>,
 }
 
 /// Starts everything; it runs until `shutdown`, in `tasks`.
@@ -109,7 +111,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         ids: ids.clone(),
         node,
         instance,
-        feeds,
+        feeds: feeds.clone(),
         lingers: lingers.clone(),
         origins: partitions.iter().map(|p| LogOrigin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),
@@ -135,5 +137,5 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     }
     let records = Records::new(log.clone(), history);
     let views = Views::new(Inner { log, store, store_gate, ends, paces, entries, records });
-    Reading { views, replays, verifications, operations: Operations::new(queues) }
+    Reading { views, replays, verifications, operations: Operations::new(queues), feeds }
 }

@@ -6,11 +6,10 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::contract::{Key, Position, Recorded, Source, Target, Version};
+use crate::contract::{Key, Position, Recorded, Source, Target};
 use crate::events::{Commit, Decoded, Undecodable, Unreadable};
 use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
@@ -178,7 +177,7 @@ impl<'r> Steps<'r> {
         parked_max: usize,
     ) -> Reading<'r> {
         let key = record.key.as_deref().unwrap_or_default();
-        let source = source_of(known.sources, key);
+        let source = Source::among(known.sources, key);
         if source.is_none() && !projection.reads_records() {
             return Reading::Skip;
         }
@@ -266,7 +265,7 @@ impl Step<'_> {
         let each = || {
             for (i, event) in self.events.iter().enumerate() {
                 let Self { target, commit, position, .. } = self;
-                let recorded = recorded(target, commit, *position, i, &*event.decoded);
+                let recorded = Recorded::of(target, commit, *position, i, &*event.decoded);
                 at.set(Some(recorded.version()));
                 let mut fold = |key: &str| fold(key, event.link.as_ref(), &recorded);
                 match &event.keys {
@@ -284,30 +283,6 @@ impl Step<'_> {
     /// The link after its last event.
     fn link(&self) -> Option<&LinkSlot> {
         self.events.last().and_then(|event| event.link.as_ref())
-    }
-}
-
-fn recorded<'a>(
-    target: &'a Target,
-    commit: &'a Commit<'_>,
-    position: Position,
-    event: usize,
-    decoded: &'a (dyn std::any::Any + Send + Sync),
-) -> Recorded<'a> {
-    // Who reads whole records is shown one that has no event, too.
-    let stored = commit.events.get(event);
-    Recorded {
-        target,
-        version: version(commit, event),
-        position,
-        time: commit.time,
-        event_id: stored.map_or(uuid::Uuid::nil(), |stored| stored.id),
-        event_type: stored.map_or("", |stored| &stored.event_type),
-        command_id: &commit.command_id,
-        correlation_id: commit.correlation_id.as_deref(),
-        causation_id: commit.causation_id.as_deref(),
-        actor: commit.actor.as_deref(),
-        event: decoded,
     }
 }
 
@@ -330,16 +305,16 @@ pub(super) fn decode<'r>(
     };
     let Some(source) = source else {
         let whole = Whole::of(record.stamp, &commit);
-        let keys = projection.keys(None, &recorded(target, &commit, position, 0, &whole));
+        let keys = projection.keys(None, &Recorded::of(target, &commit, position, 0, &whole));
         let events = vec![Event { decoded: Box::new(whole), keys, link: None }];
         return Ok(Step { target: target.clone(), commit, position, events });
     };
     let mut events = Vec::with_capacity(commit.events.len());
     for (i, stored) in commit.events.iter().enumerate() {
-        let poison = |error| Bad::Poison(Poison { version: Some(version(&commit, i)), error });
+        let poison = |error| Bad::Poison(Poison { version: Some(commit.version_of(i)), error });
         let read = || -> Result<_, Undecodable> {
             let decoded = (source.decode)(stored)?;
-            let recorded = recorded(target, &commit, position, i, &*decoded);
+            let recorded = Recorded::of(target, &commit, position, i, &*decoded);
             let before = link.as_ref().zip(projection.links());
             let changed = before.and_then(|(before, links)| links.link(before, &recorded));
             let link = changed.or_else(|| link.clone());
@@ -359,13 +334,8 @@ pub(super) fn decode<'r>(
     Ok(Step { target: target.clone(), commit, position, events })
 }
 
-/// The aggregate's version after an event of a commit.
-fn version(commit: &Commit<'_>, event: usize) -> Version {
-    Version(commit.first_version.0.saturating_add(event as u64))
-}
-
 /// What a panic said.
-pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing")
 }
@@ -376,12 +346,5 @@ pub(super) fn source_and_target<'s>(
     record: &LogRecord,
 ) -> Option<(&'s Source, Target)> {
     let key = record.key.as_deref()?;
-    Some((source_of(sources, key)?, Target::parse(key).ok()?))
-}
-
-/// What a projection reads records with this key as.
-fn source_of<'s>(sources: &'s [Source], key: &[u8]) -> Option<&'s Source> {
-    let slash = key.iter().position(|&byte| byte == b'/')?;
-    let aggregate_type: &[u8] = &key[Range { start: 0, end: slash }];
-    sources.iter().find(|source| source.aggregate_type.as_bytes() == aggregate_type)
+    Some((Source::among(sources, key)?, Target::parse(key).ok()?))
 }

@@ -71,6 +71,7 @@ impl LogTarget {
             partitions: self.origin.partitions.count(),
             hash: self.origin.hash.clone(),
             time: self.ids.now(),
+            policies: Vec::new(),
         };
         let of = self.origin.logs[partition.0 as usize];
         CopyClaim { claim, copy: CopyOf { of } }.encode()

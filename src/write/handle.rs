@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::config::WriteConfig;
 use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
-use crate::events::{CommandId, Metadata};
+use crate::events::{CommandId, Metadata, to_wire};
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{EventLog, Ids, Tails, ViewStore};
@@ -24,7 +24,7 @@ use super::done::Done;
 use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::kind::{AnyKind, Kinds};
-use super::order::{Order, to_wire};
+use super::order::Order;
 use super::sent::Sent;
 use super::status::{Ownership, StatusCell, WriterStatus};
 use super::ticket::{Answer, Custody, GivenUp, Ticket, Wait};

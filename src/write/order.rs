@@ -5,8 +5,8 @@
 use std::any::Any;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
 
 use crate::events::{Fingerprint, Tagged};
 
@@ -137,21 +137,6 @@ impl Order {
     }
 }
 
-/// The wire form of a command that a library user made: its enum with the tag as a member.
-pub(super) fn to_wire<C: Serialize>(command: &C) -> Result<Bytes, String> {
-    let json = serde_json::to_string(command).map_err(|error| error.to_string())?;
-    if let Ok(unit) = serde_json::from_str::<String>(&json) {
-        return Ok(format!("{{\"type\":{}}}", serde_json::Value::String(unit)).into());
-    }
-    let enumeration: std::collections::BTreeMap<String, serde_json::Map<String, _>> =
-        serde_json::from_str(&json).map_err(|_| format!("{json} is no tagged object"))?;
-    let Some((tag, mut fields)) = enumeration.into_iter().next() else {
-        return Err(format!("{json} is no tagged object"));
-    };
-    fields.insert("type".to_owned(), serde_json::Value::String(tag));
-    serde_json::to_vec(&fields).map(Bytes::from).map_err(|error| error.to_string())
-}
-
 /// Asked first, because serde takes a list for a struct, too.
 fn expect_object(text: &str, known: &[String]) -> Result<(), BadCommand> {
     let at = text.find(|c: char| !c.is_ascii_whitespace()).unwrap_or(text.len());
@@ -253,6 +238,10 @@ fn without_place(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+
+    use crate::events::to_wire;
+
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq, Serialize)]

@@ -134,6 +134,7 @@ impl Writer {
             partitions: self.shared.log.partitions().count(),
             hash: PARTITION_HASH.to_owned(),
             time: self.shared.ids.now(),
+            policies: identity.policies.clone(),
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Identity {
     pub instance: Uuid,
     /// Where other nodes reach it.
     pub address: String,
+    /// The policies that it runs.
+    pub policies: Vec<String>,
 }
 
 /// What all writers of a process share.

@@ -258,6 +258,7 @@ fn claim() -> Claim {
         partitions: 16,
         hash: "murmur2".into(),
         time: time(),
+        policies: Vec::new(),
     }
 }
 

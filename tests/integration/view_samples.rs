@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use retell::projections;
 use retell::test::{check_merged_view, check_view};
-use retell::{Aggregate, LinkedProjection, Projection, Registrar};
+use retell::{Aggregate, Instruction, LinkedProjection, Policy, Projection, Registrar, Tick};
 
 /// The projections that were checked.
 #[derive(Default)]
@@ -29,6 +29,14 @@ impl Registrar for Checked {
     fn merged<P: LinkedProjection>(mut self, _: P) -> Self {
         with_samples(P::NAME, check_merged_view::<P>);
         self.0.insert(P::NAME.to_owned());
+        self
+    }
+
+    fn policy<P: Policy>(self, _: P) -> Self {
+        self
+    }
+
+    fn timer(self, _: fn(&Tick) -> Instruction) -> Self {
         self
     }
 }

@@ -4,6 +4,7 @@
 //! own, or where waiting is allowed. Dropping the log ends them in order, without waiting.
 
 mod appender;
+mod bookmarks;
 mod consumers;
 mod context;
 mod needs;
@@ -25,6 +26,7 @@ use crate::log::Partitions;
 use crate::ports::{Appender, EventLog, LogError, LogReader};
 
 use appender::KafkaAppender;
+pub use bookmarks::KafkaBookmarks;
 use consumers::Consumers;
 use context::Context;
 pub use needs::Role;

@@ -255,6 +255,14 @@ impl Properties {
         config
     }
 
+    /// A client of a consumer group that nobody joins: it asks for its offsets and commits them.
+    pub(super) fn group(&self, group: &str) -> ClientConfig {
+        let mut config = self.common.clone();
+        self.add_given(&mut config);
+        config.set("group.id", group).set("enable.auto.commit", "false");
+        config
+    }
+
     /// The client that creates and describes the topic.
     pub(super) fn admin(&self) -> ClientConfig {
         let mut config = self.common.clone();

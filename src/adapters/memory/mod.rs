@@ -3,11 +3,13 @@
 //! Nothing here starts a thread or a task, reads a file or waits for a timer: what happens is
 //! decided by whoever calls, in the order in which they call.
 
+mod bookmarks;
 mod clock;
 mod log;
 mod topic;
 mod views;
 
+pub use bookmarks::MemoryBookmarks;
 pub use clock::ManualClock;
 pub use log::MemoryLog;
 pub use topic::MemoryTopic;

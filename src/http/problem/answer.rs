@@ -114,6 +114,7 @@ impl Problem {
             Self::NoSchema(_) => answer(404, NotFound, "schema_not_found"),
             Self::NotReady(_) => unavailable("not_ready", SOON_SECS),
             Self::UnknownJob { code, .. } => answer(404, NotFound, code),
+            Self::UnknownPolicy(_) => answer(404, NotFound, "unknown_policy"),
             Self::Refused { refusal, .. } => Answer {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 category: Refused,

@@ -103,6 +103,8 @@ pub(super) enum Problem {
     NotReady(Vec<Reason>),
     #[error("there is no {what} {id}; GET /admin/{what}s lists the latest")]
     UnknownJob { what: &'static str, code: &'static str, id: uuid::Uuid },
+    #[error("there is no policy `{0}`; GET /admin/status lists them")]
+    UnknownPolicy(String),
     #[error("{}", .refusal.detail)]
     Refused { refusal: Refusal, on: DecidedOn },
     #[error("{}", in_public(.0))]

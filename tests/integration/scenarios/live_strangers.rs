@@ -143,6 +143,7 @@ fn claim_from(node: &str) -> Vec<u8> {
         partitions: 4,
         hash: PARTITION_HASH.to_owned(),
         time: Time::from_millis(0),
+        policies: Vec::new(),
     };
     claim.encode()
 }

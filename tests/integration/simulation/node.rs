@@ -98,8 +98,12 @@ impl Cluster {
     pub(super) fn start(&self, name: &str) -> Node {
         let world = &self.world;
         let ids = Ids::seeded(world.clock(), world.chance.next());
-        let identity =
-            Identity { node: name.to_owned(), instance: ids.next(), address: String::new() };
+        let identity = Identity {
+            node: name.to_owned(),
+            instance: ids.next(),
+            address: String::new(),
+            policies: Vec::new(),
+        };
         let own = identity.instance;
         let instance = own.to_string();
         let link = Arc::new(Link::new());
@@ -142,7 +146,7 @@ impl Cluster {
             verify: self.verify.clone(),
             checks: self.checks,
         };
-        let Reading { views, replays, verifications, operations } =
+        let Reading { views, replays, verifications, operations, .. } =
             read::start(parts, &stop, &mut tasks);
         world.note(format_args!("{name} starts as {instance}"));
         Node {

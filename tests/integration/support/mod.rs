@@ -11,6 +11,7 @@ pub(crate) mod fragile;
 pub(crate) mod kafka;
 pub(crate) mod lists;
 pub(crate) mod log;
+pub(crate) mod mirror;
 pub(crate) mod outage;
 pub(crate) mod outbox;
 pub(crate) mod parcel;

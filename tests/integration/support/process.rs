@@ -146,7 +146,17 @@ impl Process {
 
     /// A command to a service that may be dead.
     pub(crate) async fn try_command(&self, id: &str, command: &Value) -> Option<Answer> {
-        let url = format!("{}/commands/account/{id}", self.url);
+        self.try_command_to("account", id, command).await
+    }
+
+    /// The same to another aggregate.
+    pub(crate) async fn try_command_to(
+        &self,
+        aggregate: &str,
+        id: &str,
+        command: &Value,
+    ) -> Option<Answer> {
+        let url = format!("{}/commands/{aggregate}/{id}", self.url);
         read(self.http.post(url).json(command)).await
     }
 

@@ -82,8 +82,12 @@ impl Writers {
         kinds(&ids).into_iter().for_each(|kind| all.add(kind).expect("names differ"));
         let gate = Gate::default();
         gate.set(GateState::Open);
-        let identity =
-            Identity { node: node.to_owned(), instance: ids.next(), address: String::new() };
+        let identity = Identity {
+            node: node.to_owned(),
+            instance: ids.next(),
+            address: String::new(),
+            policies: Vec::new(),
+        };
         let request_timeout = Duration::from_secs(10);
         let parts = WriteParts {
             log,

@@ -1,0 +1,38 @@
+//! Bookmarks: how far a policy has come, kept beside the log and not in the view store.
+//!
+//! A view store may be emptied or set back, and views heal from the log; what a policy has issued
+//! must not be issued again for ever. So it notes from time to time, beside the log, up to where
+//! everything is done. A bookmark is behind the policy's checkpoint, never before what is undone.
+//!
+//! Laws, each a test of `tests/integration/conformance/bookmarks.rs`:
+//!
+//! 1. What was kept last is read, also by another process after a crash.
+//! 2. Two names, and two partitions, have nothing in common.
+
+use async_trait::async_trait;
+
+use crate::contract::Partition;
+use crate::log::Checkpoint;
+
+use super::LogError;
+
+/// Keeps a checkpoint for each name and partition.
+#[async_trait]
+pub trait Bookmarks: Send + Sync + 'static {
+    /// What was kept under this name for this partition, if anything was.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`]: ask again. [`LogError::Damaged`]: what is kept is no checkpoint.
+    async fn find(&self, name: &str, partition: Partition) -> Result<Option<Checkpoint>, LogError>;
+
+    /// Keeps a checkpoint instead of the one before.
+    ///
+    /// # Errors
+    /// Whether it is kept is unknown; keep the next one.
+    async fn keep(
+        &self,
+        name: &str,
+        partition: Partition,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), LogError>;
+}

@@ -1,0 +1,83 @@
+//! The laws of bookmarks. Each is one function; every adapter runs all.
+
+use std::sync::Arc;
+
+use retell::adapters::embedded::EmbeddedBookmarks;
+use retell::adapters::kafka::{KafkaBookmarks, KafkaLog};
+use retell::adapters::memory::MemoryBookmarks;
+use retell::log::{Chain, Checkpoint, LogId, Term};
+use retell::ports::{Bookmarks, EventLog};
+use retell::{Offset, Time};
+
+use crate::support::kafka::{new_topic, shared_brokers};
+use crate::support::log::{P0, P1};
+use crate::support::log_config;
+
+fn checkpoint(next: u64) -> Checkpoint {
+    Checkpoint {
+        log: LogId::of_first_claim(b"a claim"),
+        next: Offset(next),
+        term: Term(3),
+        chain: Chain(17),
+        time: Time::from_millis(1_767_225_600_000),
+        commit: None,
+    }
+}
+
+/// Opens the same bookmarks as another process would; `Arc` where they are in this one.
+type Open<'o> = &'o dyn Fn() -> Arc<dyn Bookmarks>;
+
+async fn law_1_what_was_kept_last_is_read_by_another_process(open: Open<'_>) {
+    let first = open();
+    assert_eq!(first.find("policy.one", P0).await.expect("an answer"), None);
+    for next in [5, 9] {
+        first.keep("policy.one", P0, &checkpoint(next)).await.expect("kept");
+        let found = first.find("policy.one", P0).await.expect("an answer");
+        assert_eq!(found, Some(checkpoint(next)));
+    }
+    drop(first);
+    let found = open().find("policy.one", P0).await.expect("an answer");
+    assert_eq!(found, Some(checkpoint(9)));
+}
+
+async fn law_2_names_and_partitions_have_nothing_in_common(open: Open<'_>) {
+    let all = open();
+    all.keep("policy.a", P0, &checkpoint(1)).await.expect("kept");
+    all.keep("policy.a", P1, &checkpoint(2)).await.expect("kept");
+    all.keep("policy.b", P0, &checkpoint(3)).await.expect("kept");
+    for (name, partition, next) in [
+        ("policy.a", P0, Some(1)),
+        ("policy.a", P1, Some(2)),
+        ("policy.b", P0, Some(3)),
+        ("policy.b", P1, None),
+    ] {
+        let found = all.find(name, partition).await.expect("an answer");
+        assert_eq!(found, next.map(checkpoint), "{name} of {partition}");
+    }
+}
+
+async fn every_law(open: Open<'_>) {
+    law_1_what_was_kept_last_is_read_by_another_process(open).await;
+    law_2_names_and_partitions_have_nothing_in_common(open).await;
+}
+
+#[tokio::test]
+async fn memory_keeps_the_laws() {
+    let kept: Arc<dyn Bookmarks> = Arc::new(MemoryBookmarks::default());
+    every_law(&|| kept.clone()).await;
+}
+
+#[tokio::test]
+async fn embedded_keeps_the_laws() {
+    let folder = tempfile::tempdir().expect("a folder");
+    every_law(&|| Arc::new(EmbeddedBookmarks::beside(folder.path()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_keeps_the_laws() {
+    let config = log_config(2);
+    let address = new_topic(&shared_brokers());
+    let log = KafkaLog::connect(&address, &config).expect("the settings are right");
+    log.check().await.expect("the topic can be made");
+    every_law(&|| Arc::new(KafkaBookmarks::beside(&address, &config))).await;
+}
