@@ -77,7 +77,10 @@ mod tests {
                 {
                     "description": "It was lit.",
                     "type": "object",
-                    "properties": {"Lit": {"type": "object", "properties": {"by": {"$ref": "#/$defs/Who"}}}},
+                    "properties": {"Lit": {
+                        "type": "object",
+                        "properties": {"by": {"$ref": "#/$defs/Who"}},
+                    }},
                     "required": ["Lit"],
                 },
                 {"type": "string", "enum": ["Broken", "Lost"]},
