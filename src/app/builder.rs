@@ -22,6 +22,7 @@ use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds};
 
 use super::keeper::Keeper;
+use super::outside::Outside;
 use super::parts::{Parts, Reactions, start_reacting};
 use super::{App, AppError, open_log, open_views};
 
@@ -160,6 +161,7 @@ impl AppBuilder {
         keeper.first_check().await?;
         tasks.spawn(keeper.run(stop.clone()));
         let node = identity(&config, &ids, &policies);
+        let outside = Outside::open(&config, &node, &log, &log_gate).await?;
         let tails = Tails::new(log.partitions());
         let parts = Parts { config: &config, log, store, log_gate, store_gate, ids, node, tails };
         let commands = Commands::start(parts.of_writers(kinds), &stop, &mut tasks);
@@ -171,6 +173,7 @@ impl AppBuilder {
                 start_reacting(&parts, policies, on_tick, bookmarks, loops, &stop, &mut tasks);
             (reading, reacting)
         };
+        let (inbox, outbox) = outside.start(&commands, &projections_on, &stop, &mut tasks);
         let Parts { log, store, log_gate, store_gate, ids, node, .. } = parts;
         Ok(App {
             started_at: ids.now(),
@@ -178,6 +181,8 @@ impl AppBuilder {
             node,
             commands,
             reading,
+            inbox,
+            outbox,
             reacting,
             timer,
             closing: Shutdown::default(),

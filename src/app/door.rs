@@ -57,6 +57,8 @@ impl App {
             replays: self.reading.replays.clone(),
             verifications: self.reading.verifications.clone(),
             operations: self.reading.operations.clone(),
+            inbox: self.inbox.clone(),
+            outbox: self.outbox.clone(),
             policies: self.reacting.clone(),
             timer: self.timer.clone(),
             closing: self.closing.clone(),

@@ -8,6 +8,7 @@ mod copying;
 mod door;
 mod keeper;
 mod open;
+mod outside;
 mod parts;
 mod settings;
 
@@ -21,6 +22,8 @@ use crate::config::Config;
 use crate::contract::{Aggregate, Key, Positions, Projection, Time};
 use crate::gate::Gate;
 use crate::ports::{EventLog, LogError, StoreError, ViewStore};
+use crate::react::inbox::Inbox;
+use crate::react::outbox::Outbox;
 use crate::react::policies::Reacting;
 use crate::react::timer::Timer;
 use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views};
@@ -41,6 +44,8 @@ pub struct App {
     started_at: Time,
     commands: Commands,
     reading: Reading,
+    inbox: Option<Inbox>,
+    outbox: Option<Outbox>,
     reacting: Reacting,
     timer: Timer,
     log: Arc<dyn EventLog>,

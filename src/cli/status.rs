@@ -25,6 +25,10 @@ struct Status {
     partitions: Vec<Partition>,
     projections: Vec<Projection>,
     #[serde(default)]
+    inbox: Option<Inbox>,
+    #[serde(default)]
+    outbox: Option<Outbox>,
+    #[serde(default)]
     policies: Vec<Policy>,
     timer: Option<Timer>,
 }
@@ -99,6 +103,40 @@ struct Projection {
     parked: u64,
 }
 
+#[derive(Deserialize)]
+struct Inbox {
+    topic: String,
+    state: String,
+    reason: Option<String>,
+    in_flight: u64,
+    answered: u64,
+    problems: u64,
+    repeated: u64,
+    partitions: Vec<Lag>,
+}
+
+#[derive(Deserialize)]
+struct Outbox {
+    topic: String,
+    partitions: Vec<Relay>,
+}
+
+#[derive(Deserialize)]
+struct Relay {
+    partition: u32,
+    state: String,
+    reason: Option<String>,
+    published: u64,
+    unreadable: u64,
+    #[serde(flatten)]
+    lag: Lag,
+}
+
+#[derive(Deserialize)]
+struct Lag {
+    lag: Option<u64>,
+}
+
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let client = args.service.client()?;
     let answer = client.get(client.url("admin/status")).await?;
@@ -111,7 +149,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
 }
 
 fn show(status: &Status) -> String {
-    let Status { node, version, reasons, partitions, projections, policies, timer } = status;
+    let Status { node, version, reasons, partitions, projections, .. } = status;
+    let Status { inbox, outbox, policies, timer, .. } = status;
     let ready = if reasons.is_empty() { "ready" } else { "not ready" };
     let mut text = format!("{} at {}, retell {version}: {ready}\n", node.id, node.address);
     for Reason { code, detail } in reasons {
@@ -128,6 +167,17 @@ fn show(status: &Status) -> String {
     }
     let titles = ["projection", "revision", "state", "lag", "parked", "generation"];
     text += &table(titles, projections.iter().map(of_projection));
+    if let Some(inbox) = inbox {
+        let titles = ["inbox", "state", "in flight", "lag", "answered", "problems", "repeated"];
+        text += &table(titles, [of_inbox(inbox)].into_iter());
+        text += &of_reason(&inbox.topic, inbox.reason.as_ref());
+    }
+    if let Some(Outbox { topic, partitions }) = outbox {
+        let titles = ["outbox", "partition", "state", "lag", "published", "unreadable"];
+        text += &table(titles, partitions.iter().map(|relay| of_relay(topic, relay)));
+        let reason = |relay: &Relay| of_reason(topic, relay.reason.as_ref());
+        text += &partitions.iter().map(reason).collect::<String>();
+    }
     if !policies.is_empty() {
         let titles = ["policy", "partition", "state", "next", "parked", "why"];
         text += &table(titles, policies.iter().flat_map(of_policy));
@@ -136,6 +186,29 @@ fn show(status: &Status) -> String {
         text += &of_timer(timer);
     }
     text
+}
+
+fn of_inbox(inbox: &Inbox) -> [String; 7] {
+    let lag = inbox.partitions.iter().filter_map(|partition| partition.lag).sum();
+    let counts = [inbox.in_flight, lag, inbox.answered, inbox.problems, inbox.repeated];
+    let [in_flight, lag, answered, problems, repeated] = counts.map(count);
+    [inbox.topic.clone(), inbox.state.clone(), in_flight, lag, answered, problems, repeated]
+}
+
+fn of_relay(topic: &str, relay: &Relay) -> [String; 6] {
+    let Relay { partition, state, published, unreadable, lag, .. } = relay;
+    [
+        topic.to_owned(),
+        partition.to_string(),
+        state.clone(),
+        lag.lag.map_or("-".to_owned(), count),
+        count(*published),
+        count(*unreadable),
+    ]
+}
+
+fn of_reason(topic: &str, reason: Option<&String>) -> String {
+    reason.map(|reason| format!("  {topic}: {reason}\n")).unwrap_or_default()
 }
 
 fn of_policy(policy: &Policy) -> impl Iterator<Item = [String; 6]> {

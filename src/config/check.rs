@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::url::{LogUrl, ViewsUrl};
-use super::{Config, LogConfig};
+use super::{Config, LogConfig, outside};
 
 /// A finding about one or more settings; the first one is to blame.
 pub(super) struct Finding {
@@ -56,6 +56,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         node_address(&config.node.address),
         paused(&config.read.paused),
         waits(config),
+        outside::inbox(&config.inbox, &config.outbox, &config.log.url),
+        outside::outbox(&config.outbox, &config.log.url),
         filter(&config.telemetry.filter),
     ];
     findings.into_iter().flatten().collect()
@@ -145,7 +147,7 @@ const fn filter(_: &str) -> Option<Finding> {
     None
 }
 
-fn wrong(
+pub(super) fn wrong(
     is_right: bool,
     paths: &'static [&'static str],
     detail: impl FnOnce() -> String,

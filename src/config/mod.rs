@@ -7,6 +7,7 @@ mod check;
 mod known;
 mod layer;
 mod load;
+mod outside;
 mod print;
 mod problem;
 mod secret;
@@ -17,6 +18,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use outside::{InboxConfig, OutboxConfig};
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
@@ -57,6 +59,10 @@ pub struct Config {
     pub replay: ReplayConfig,
     /// Verifications.
     pub verify: VerifyConfig,
+    /// Commands from a topic.
+    pub inbox: InboxConfig,
+    /// Events for other teams.
+    pub outbox: OutboxConfig,
     /// What the process says about itself.
     pub telemetry: TelemetryConfig,
     /// What was loaded, for print.

@@ -143,10 +143,10 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         ":3: unknown key kafka; did you mean log.kafka?",
         ":7: unknown key log.replication_factor; did you mean log.kafka.replication_factor?",
         "RETELL_LOG_PARTITIONS: unknown key log_partitions; did you mean RETELL_LOG__PARTITIONS?",
-        "command line: unknown key log.topic",
+        "command line: unknown key log.zzzzzz",
         "command line: http: expected the path of a setting, found a section",
     ];
-    assert_eq!(problems(file, &environment, &[("log.topic", "x"), ("http", "x")]), expected);
+    assert_eq!(problems(file, &environment, &[("log.zzzzzz", "x"), ("http", "x")]), expected);
 }
 
 #[test]
@@ -202,6 +202,30 @@ fn one_folder_cannot_hold_both_log_and_views() {
     let found = problems(file, &[], &[]);
     assert_eq!(found.len(), 1);
     assert!(found[0].starts_with(":4: views.url: log.url has the same folder"), "{found:?}");
+}
+
+#[test]
+fn topics_for_other_teams_need_kafka_and_a_name_each() {
+    let kafka = ("RETELL_LOG__URL", "kafka://a:1/retell.events");
+    let told = |settings: &[(&str, &str)]| problems("", settings, &[]).join("\n");
+    let inbox = ("RETELL_INBOX__ENABLED", "true");
+    let outbox = ("RETELL_OUTBOX__ENABLED", "true");
+    assert!(told(&[inbox]).contains("inbox.enabled: it needs a log on Kafka"));
+    assert!(told(&[outbox]).contains("outbox.enabled: it needs a log on Kafka"));
+    for (setting, said) in [
+        (("RETELL_OUTBOX__TOPIC", "retell.events"), "is the log's own topic"),
+        (("RETELL_OUTBOX__TOPIC", "a/b"), "no name that Kafka takes"),
+        (("RETELL_INBOX__TOPIC", "retell.outbox"), "need a topic each"),
+        (("RETELL_INBOX__RESULTS_TOPIC", "retell.commands"), "need a topic each"),
+        (("RETELL_INBOX__GROUP", ""), "must be 1 to 255"),
+        (("RETELL_OUTBOX__SOURCE", "a b"), "no URI reference"),
+        (("RETELL_OUTBOX__DATASCHEMA_URL", "schemas"), "must be empty or such as"),
+    ] {
+        assert!(told(&[kafka, inbox, outbox, setting]).contains(said), "{setting:?}");
+        // What is off is in nobody's way.
+        load("", &[kafka, setting], &[]);
+    }
+    load("", &[kafka, inbox, outbox], &[]);
 }
 
 #[test]

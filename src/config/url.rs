@@ -276,7 +276,7 @@ fn is_host_and_port((host, port): (&str, &str)) -> bool {
 }
 
 /// What Kafka takes: a topic is a folder there, with the partition in its name.
-fn is_topic(name: &str) -> bool {
+pub(super) fn is_topic(name: &str) -> bool {
     let is_legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && name.bytes().all(is_legal) && name != "." && name != ".."
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::contract::Time;
+use crate::contract::{Position, Time};
 
 /// Prefixes of ids that Retell makes itself; clients may not invent them.
 const OWN_PREFIXES: [&str; 5] = [GENERATED, "policy:", "timer:", "inbox:", "process:"];
@@ -63,6 +63,13 @@ impl CommandId {
     #[must_use]
     pub fn generated(id: Uuid) -> Self {
         Self(format!("cmd:{id}").into())
+    }
+
+    /// The id of a command that came without one as a message of a topic. A topic that was made
+    /// again has other messages in the same places, at other times.
+    #[must_use]
+    pub fn of_inbox(topic: &str, place: Position, time: Time) -> Self {
+        Self(format!("inbox:{topic}:{place}:{}", time.millis()).into())
     }
 
     /// Checks an id that a client sent; one that we once gave is welcome back.

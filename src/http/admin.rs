@@ -12,6 +12,8 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::contract::{Offset, Partition};
+use crate::react::inbox::InboxStatus;
+use crate::react::outbox::{Outbox, RelayStatus};
 use crate::react::policies::PolicyStatus;
 use crate::react::timer::TimerStatus;
 use crate::write::WriterStatus;
@@ -31,8 +33,46 @@ struct Status<'a> {
     reasons: Vec<Reason>,
     partitions: Vec<PartitionStatus>,
     projections: Vec<Item>,
+    /// None where this node takes no commands from a topic.
+    inbox: Option<InboxReport<'a>>,
+    /// None where this node publishes nothing.
+    outbox: Option<OutboxStatus<'a>>,
     policies: Vec<PolicyStatus>,
     timer: TimerStatus,
+}
+
+#[derive(Serialize)]
+struct InboxReport<'a> {
+    topic: &'a str,
+    results: &'a str,
+    group: &'a str,
+    #[serde(flatten)]
+    status: InboxStatus,
+    partitions: Vec<Taken>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    /// Of the inbox's topic.
+    partition: Partition,
+    /// The first message that is not done.
+    next: Offset,
+    /// Messages that are not done, if the topic said it in time.
+    lag: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct OutboxStatus<'a> {
+    topic: &'a str,
+    partitions: Vec<Relayed>,
+}
+
+#[derive(Serialize)]
+struct Relayed {
+    #[serde(flatten)]
+    relay: RelayStatus,
+    /// Records of the log that it has not read.
+    lag: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +90,9 @@ pub(super) async fn status(
 ) -> Result<Response, Problem> {
     extract::no_parameters(request.uri())?;
     headers::accept_json(request.headers())?;
-    let (reasons, partitions) = tokio::join!(door.not_ready(), partitions(&door));
+    let (reasons, partitions, inbox) =
+        tokio::join!(door.not_ready(), partitions(&door), inbox(&door));
+    let outbox = door.outbox.as_ref().map(|outbox| OutboxStatus::of(outbox, &partitions));
     let status = Status {
         node: &door.node,
         version: env!("CARGO_PKG_VERSION"),
@@ -58,10 +100,35 @@ pub(super) async fn status(
         reasons,
         partitions,
         projections: queries::items(&door),
+        inbox,
+        outbox,
         policies: door.policies.list(),
         timer: door.timer.status(),
     };
     Ok(json(StatusCode::OK, &status))
+}
+
+impl<'a> OutboxStatus<'a> {
+    fn of(outbox: &'a Outbox, partitions: &[PartitionStatus]) -> Self {
+        let relayed = |(relay, of): (RelayStatus, &PartitionStatus)| {
+            let lag = of.end.zip(relay.next).map(|(end, next)| end.0.saturating_sub(next.0));
+            Relayed { relay, lag }
+        };
+        let partitions = outbox.status().into_iter().zip(partitions).map(relayed).collect();
+        Self { topic: outbox.topic(), partitions }
+    }
+}
+
+async fn inbox(door: &Door) -> Option<InboxReport<'_>> {
+    let inbox = door.inbox.as_ref()?;
+    let status = inbox.status();
+    let partitions = join_all(status.next.iter().map(|(&partition, &next)| async move {
+        let span = tokio::time::timeout(END_TIMEOUT, inbox.topic().span(partition)).await;
+        let lag = span.ok().and_then(Result::ok).map(|span| span.end.0.saturating_sub(next.0));
+        Taken { partition, next, lag }
+    }));
+    let (partitions, topic) = (partitions.await, inbox.topic().name());
+    Some(InboxReport { topic, results: inbox.results(), group: inbox.group(), status, partitions })
 }
 
 async fn partitions(door: &Door) -> Vec<PartitionStatus> {

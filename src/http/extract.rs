@@ -46,6 +46,14 @@ pub(super) fn name_key_and_command(uri: &Uri) -> Result<(Cow<'_, str>, Key, Comm
     Ok((name, key, command))
 }
 
+/// The last three segments of a path, which are names.
+pub(super) fn last_three(uri: &Uri) -> Result<[Cow<'_, str>; 3], Problem> {
+    let (rest, third) = split(uri.path());
+    let (rest, second) = split(rest);
+    let (_, first) = split(rest);
+    Ok([decoded(first, "name")?, decoded(second, "name")?, decoded(third, "name")?])
+}
+
 /// The last segment of a path, which is a name.
 pub(super) fn name(uri: &Uri) -> Result<Cow<'_, str>, Problem> {
     decoded(last(uri), "name")

@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 31] = [
+pub(super) const ROUTES: [&str; 32] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -22,6 +22,7 @@ pub(super) const ROUTES: [&str; 31] = [
     "GET /aggregates/{aggregate}/{id}/events",
     "GET /events",
     "GET /traces/{correlation_id}",
+    "GET /schemas/{aggregate}/{event}/{schema}",
     "GET /admin/replays",
     "POST /admin/replays",
     "GET /admin/replays/{id}",

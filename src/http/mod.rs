@@ -26,6 +26,7 @@ mod queries;
 mod records;
 mod replays;
 mod request_id;
+mod schemas;
 mod serve;
 mod streams;
 mod traces;
@@ -42,12 +43,15 @@ use crate::config::{HistoryConfig, HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
 use crate::ports::{EventLog, ViewStore};
+use crate::react::inbox::Inbox;
+use crate::react::outbox::Outbox;
 use crate::react::policies::Reacting;
 use crate::react::timer::Timer;
 use crate::read::{Operations, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::Commands;
 
+pub use commands::InboxWording;
 pub use health::Reason;
 pub use serve::serve;
 
@@ -67,6 +71,10 @@ pub struct Door {
     pub verifications: Verifications,
     /// Pauses, resumes and rolls back projections.
     pub operations: Operations,
+    /// Takes commands from a topic, where this node does.
+    pub inbox: Option<Inbox>,
+    /// Publishes events for other teams, where this node does.
+    pub outbox: Option<Outbox>,
     /// Tells of policies.
     pub policies: Reacting,
     /// Tells of the timer.
@@ -122,6 +130,7 @@ pub fn router(door: Door) -> Router {
         .route("/aggregates/{aggregate}/{id}/events", get(aggregates::history))
         .route("/events", get(events::list))
         .route("/traces/{correlation_id}", get(traces::get))
+        .route("/schemas/{aggregate}/{event}/{schema}", get(schemas::get))
         .route("/admin/replays", get(replays::list).post(replays::start))
         .route("/admin/replays/{id}", get(replays::get).delete(replays::cancel))
         .route("/admin/replays/{id}/flip", post(replays::flip))

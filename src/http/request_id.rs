@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
+use crate::contract::Position;
+
 use super::headers::X_REQUEST_ID;
 
 /// The longest request id that is taken from a client.
@@ -28,6 +30,12 @@ struct Numbers {
 }
 
 impl RequestId {
+    /// The name of a message of the inbox.
+    pub(super) fn of_message(place: Position) -> Self {
+        let text = format!("inbox-{place}");
+        Self(HeaderValue::try_from(text).expect("digits and an @ are visible ASCII"))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         self.0.to_str().expect("only visible ASCII is taken or made")
     }

@@ -13,6 +13,7 @@ mod log_origin;
 mod pointer;
 mod space;
 mod tail;
+mod topics;
 mod view_store;
 mod watchers;
 
@@ -30,5 +31,6 @@ pub use log_origin::LogOrigin;
 pub use pointer::{Lease, Order, Pointer};
 pub use space::{Space, SpaceState};
 pub use tail::{Tail, Tailed, Tails};
+pub use topics::{Intake, Message, PlainTopic, Progress, Received};
 pub use view_store::{Commit, Dropped, Listed, RangeQuery, StoreError, ViewStore, Watch};
 pub use watchers::Watchers;

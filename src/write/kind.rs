@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::contract::{Aggregate, EventOf, Name, Refusal, Target};
-use crate::events::{StoredEvent, Undecodable, decode, encode};
+use crate::events::{StoredEvent, Undecodable, decode, encode, known_schema};
 use crate::ports::Ids;
 
 use super::decided::{Decided, Look};
@@ -55,6 +55,9 @@ pub trait AnyKind: Send + Sync {
 
     /// The JSON Schema of its events.
     fn event_schema(&self) -> Value;
+
+    /// The schema number of this event type that this binary writes.
+    fn known_event_schema(&self, event_type: &str) -> u32;
 
     /// Reads a command from the wire: `{"type":"DepositMoney","amount":500}`.
     ///
@@ -183,6 +186,10 @@ impl<A: Aggregate> AnyKind for Kind<A> {
 
     fn event_schema(&self) -> Value {
         schema::<A::Event>()
+    }
+
+    fn known_event_schema(&self, event_type: &str) -> u32 {
+        known_schema::<A>(event_type)
     }
 
     fn parse(&self, json: Bytes) -> Result<Order, BadCommand> {

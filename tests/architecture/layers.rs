@@ -80,14 +80,16 @@ const IN_TESTS: [&str; 4] = ["adapters/clock", "adapters/memory", "doc", "test"]
 const STORED_FORM: [&str; 5] = ["codec", "envelope", "metadata", "record", "tagged"];
 
 /// What `ports` has for those who append to the log or commit views.
-const APPEND: [&str; 9] = [
+const APPEND: [&str; 11] = [
     "AppendError",
     "Appender",
     "Change",
     "Commit",
     "CopyInto",
     "CopyTarget",
+    "Intake",
     "NewRecord",
+    "PlainTopic",
     "Report",
     "SendNumber",
 ];

@@ -7,6 +7,8 @@ mod appender;
 mod bookmarks;
 mod consumers;
 mod context;
+mod needs;
+mod plain;
 mod producer;
 mod properties;
 mod queries;
@@ -27,6 +29,8 @@ use appender::KafkaAppender;
 pub use bookmarks::KafkaBookmarks;
 use consumers::Consumers;
 use context::Context;
+pub use needs::Role;
+pub use plain::{KafkaTopic, KafkaTopics};
 use producer::Producer;
 use properties::Properties;
 pub use properties::check_properties;
@@ -68,6 +72,7 @@ impl KafkaLog {
         let producer = Mutex::new(Producer::start(&properties, &context, &address.topic)?);
         let topic = Topic {
             address: address.clone(),
+            role: Role::Log,
             partitions: log.partitions,
             replication_factor: log.kafka.replication_factor,
             min_insync_replicas: log.kafka.min_insync_replicas,
@@ -100,7 +105,8 @@ impl KafkaLog {
 #[async_trait]
 impl EventLog for KafkaLog {
     async fn check(&self) -> Result<(), LogError> {
-        self.topic.check(&self.properties, &self.context, &self.readers.queries).await
+        let queries = &self.readers.queries;
+        self.topic.check(&self.properties, &self.context, queries).await.map(drop)
     }
 
     fn partitions(&self) -> Partitions {

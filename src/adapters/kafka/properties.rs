@@ -16,6 +16,8 @@ use super::appender::{BYTES_IN_FLIGHT_MAX, IN_FLIGHT_MAX};
 /// What a record's headers and its frame in a batch add to key and value, at most: 3 headers with
 /// numbers of 20 digits, and 61 bytes of the batch; rounded up.
 const FRAME_LEN_MAX: usize = 1_024;
+/// What headers and names add to the content of a plain message, at most about.
+const PLAIN_HEADERS_LEN_MAX: usize = 16 * 1_024;
 /// The most bytes that librdkafka puts into one batch of several records, its own default.
 const BATCH_LEN_MAX: usize = 1_000_000;
 /// How long a broker may hold a fetch when there is nothing new.
@@ -201,6 +203,58 @@ impl Properties {
         config
     }
 
+    /// The producer of plain topics.
+    pub(super) fn plain_producer(&self) -> ClientConfig {
+        let mut config = self.common.clone();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            // A message that fails must take the later ones with it: a gap could not be mended,
+            // because readers drop what comes after its successors.
+            .set("enable.gapless.guarantee", "true")
+            .set("max.in.flight.requests.per.connection", "1")
+            // That guarantee knows no message that timed out; so none ever does.
+            .set("message.timeout.ms", "0")
+            .set("request.timeout.ms", millis(self.message_timeout))
+            .set("message.max.bytes", self.plain_len_max().to_string())
+            .set("batch.size", BATCH_LEN_MAX.to_string());
+        self.add_given(&mut config);
+        // Librdkafka's own limit of a producer's queue holds: senders wait for room.
+        config
+    }
+
+    /// A member of a group of consumers.
+    pub(super) fn member(&self, group: &str) -> ClientConfig {
+        let mut config = self.common.clone();
+        config
+            .set("group.id", group)
+            // What is done is committed by librdkafka: soon, when a partition is given away, and
+            // at the end. It refuses what another member has by then.
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", "200")
+            .set("enable.auto.offset.store", "false")
+            // A command that was sent before the group was made is a command, too.
+            .set("auto.offset.reset", "earliest")
+            // What a transaction took back was never said.
+            .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
+            .set("fetch.wait.max.ms", FETCH_WAIT_MAX_MS.to_string())
+            .set("fetch.queue.backoff.ms", "1")
+            .set("fetch.error.backoff.ms", "100")
+            // So long the partitions of a member that was killed wait; those of one that leaves do
+            // not. It is the least that brokers allow by default.
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1500")
+            // Only partitions that move are taken away.
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("queued.max.messages.kbytes", self.queue_kib_max.to_string());
+        self.add_given(&mut config);
+        // They belong to the readers of the log.
+        config.set("group.id", group);
+        config
+    }
+
     /// A client of a consumer group that nobody joins: it asks for its offsets and commits them.
     pub(super) fn group(&self, group: &str) -> ClientConfig {
         let mut config = self.common.clone();
@@ -219,6 +273,16 @@ impl Properties {
     /// The longest batch that the producer sends, which the topic must take.
     pub(super) fn batch_len_max(&self) -> usize {
         self.message_len_max().max(BATCH_LEN_MAX) + FRAME_LEN_MAX
+    }
+
+    /// The longest batch of a plain topic.
+    pub(super) fn plain_batch_len_max(&self) -> usize {
+        self.plain_len_max().max(BATCH_LEN_MAX) + FRAME_LEN_MAX
+    }
+
+    /// An event is a part of a record, an answer about as much as its events.
+    fn plain_len_max(&self) -> usize {
+        self.record_len_max + PLAIN_HEADERS_LEN_MAX
     }
 
     fn message_len_max(&self) -> usize {

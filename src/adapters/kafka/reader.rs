@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message};
 
 use crate::contract::{Offset, Partition, Time};
 use crate::log::Stamp;
@@ -232,11 +232,15 @@ fn take(bytes: &mut Bytes, len: usize) -> Bytes {
 /// Reads the headers where they are.
 fn stamp(headers: &BorrowedHeaders) -> Stamp {
     Stamp::parse((0..headers.count()).filter_map(|at| {
-        // rdkafka panics on a name that is no UTF-8, which a stranger may write. Such a name is
-        // none of ours, and headers with other names say nothing.
-        let header = catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten()?;
+        let header = header(headers, at)?;
         Some((header.key, header.value))
     }))
+}
+
+/// rdkafka panics on a name that is no UTF-8, which a stranger may write. Such a name is none of
+/// ours, and headers with other names say nothing.
+pub(super) fn header(headers: &BorrowedHeaders, at: usize) -> Option<Header<'_, &[u8]>> {
+    catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten()
 }
 
 fn failure(partition: Partition, next: Offset, error: &KafkaError) -> LogError {

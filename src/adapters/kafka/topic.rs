@@ -19,6 +19,7 @@ use crate::config::KafkaAddress;
 use crate::ports::LogError;
 
 use super::context::{ANSWER_TIMEOUT, Context};
+use super::needs::{Needed, Role, Setting};
 use super::properties::Properties;
 use super::queries::Queries;
 
@@ -28,21 +29,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// What the topic must be.
 pub(super) struct Topic {
     pub(super) address: KafkaAddress,
+    pub(super) role: Role,
     pub(super) partitions: u32,
     pub(super) replication_factor: u32,
     pub(super) min_insync_replicas: u32,
     pub(super) batch_len_max: usize,
-}
-
-/// A setting and what it must be.
-struct Setting {
-    name: &'static str,
-    needed: Needed,
-}
-
-enum Needed {
-    Exactly(&'static str),
-    AtLeast(u64),
 }
 
 /// How many partitions the topic has, by what the brokers know; none when it is not there.
@@ -52,13 +43,13 @@ pub(super) fn found_partitions(found: &Metadata) -> Option<u32> {
 }
 
 impl Topic {
-    /// Creates the topic if it is not there, and checks it if it is.
+    /// Creates the topic if it is not there, and checks it if it is; how many partitions it has.
     pub(super) async fn check(
         &self,
         properties: &Properties,
         context: &Context,
         queries: &Queries,
-    ) -> Result<(), LogError> {
+    ) -> Result<u32, LogError> {
         if self.min_insync_replicas > self.replication_factor {
             return Err(LogError::Settings(vec![format!(
                 "log.kafka.min_insync_replicas is {}, more than log.kafka.replication_factor, {}: \
@@ -81,7 +72,7 @@ impl Topic {
         admin: &AdminClient<Context>,
         context: &Context,
         queries: &Queries,
-    ) -> Result<(), LogError> {
+    ) -> Result<u32, LogError> {
         // It is asked first because its answer to an absent broker is the clearest.
         let found = queries.metadata().await?;
         if found.topics().iter().all(is_missing) {
@@ -91,7 +82,10 @@ impl Topic {
         let configs = self.describe(admin, context).await?;
         let mut wrong = self.wrong_settings(&configs);
         wrong.extend(self.wrong_shape(&replicas));
-        if wrong.is_empty() { Ok(()) } else { Err(LogError::Settings(wrong)) }
+        if !wrong.is_empty() {
+            return Err(LogError::Settings(wrong));
+        }
+        Ok(u32::try_from(replicas.len()).expect("Kafka counts partitions in 31 bits"))
     }
 
     async fn create(
@@ -190,17 +184,7 @@ impl Topic {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        use Needed::{AtLeast, Exactly};
-        let settings = [
-            ("cleanup.policy", Exactly("delete")),
-            ("retention.ms", Exactly("-1")),
-            ("retention.bytes", Exactly("-1")),
-            ("message.timestamp.type", Exactly("LogAppendTime")),
-            ("unclean.leader.election.enable", Exactly("false")),
-            ("max.message.bytes", AtLeast(self.batch_len_max as u64)),
-            ("min.insync.replicas", AtLeast(u64::from(self.min_insync_replicas))),
-        ];
-        settings.map(|(name, needed)| Setting { name, needed }).into()
+        self.role.settings(self.batch_len_max, self.min_insync_replicas)
     }
 
     fn wrong_settings(&self, configs: &ConfigResource) -> Vec<String> {
@@ -238,15 +222,7 @@ impl Topic {
     fn wrong_shape(&self, replicas: &[usize]) -> Vec<String> {
         let KafkaAddress { brokers, topic } = &self.address;
         let mut wrong = Vec::new();
-        if replicas.len() != self.partitions as usize {
-            wrong.push(format!(
-                "topic {topic} has {} partitions, log.partitions is {}: set log.partitions={}; the \
-                 partitions of a log can never change",
-                replicas.len(),
-                self.partitions,
-                replicas.len()
-            ));
-        }
+        wrong.extend(self.role.wrong_count(topic, replicas.len(), self.partitions));
         let least = replicas.iter().copied().min().unwrap_or_default();
         if least < self.replication_factor as usize {
             wrong.push(format!(
@@ -272,22 +248,6 @@ impl Topic {
              --replication-factor {}{settings}",
             self.partitions, self.replication_factor
         )
-    }
-}
-
-impl Needed {
-    fn value(&self) -> String {
-        match self {
-            Self::Exactly(value) => (*value).to_owned(),
-            Self::AtLeast(value) => value.to_string(),
-        }
-    }
-
-    fn is_met(&self, value: &str) -> bool {
-        match self {
-            Self::Exactly(needed) => value == *needed,
-            Self::AtLeast(needed) => value.parse::<u64>().is_ok_and(|value| value >= *needed),
-        }
     }
 }
 

@@ -6,9 +6,11 @@
 mod bookmarks;
 mod clock;
 mod log;
+mod topic;
 mod views;
 
 pub use bookmarks::MemoryBookmarks;
 pub use clock::ManualClock;
 pub use log::MemoryLog;
+pub use topic::MemoryTopic;
 pub use views::{MemoryViews, ViewsSnapshot};

@@ -12,22 +12,22 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, stream};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::contract::{Position, Version};
 use crate::events::{CommandId, Envelope, Metadata};
-use crate::write::{Done, Expected, FullPartitions, SendOptions, Sent};
+use crate::write::{Expected, FullPartitions, SendOptions, Sent};
 
 use super::super::headers::{IDEMPOTENCY_KEY, NDJSON};
-use super::super::problem::{Document, Problem};
+use super::super::problem::Problem;
 use super::super::request_id::RequestId;
 use super::super::{Door, body, extract, frame, headers};
-use super::answer::{self, Answer, Undone};
+use super::answer::Undone;
+use super::line;
 use super::lines::Lines;
 
 /// Answers that are ready are sent together, up to about so many bytes.
@@ -47,32 +47,10 @@ enum Fate {
     Undone(Problem),
 }
 
-/// One line of the answer.
-#[derive(Serialize)]
-struct DoneLine<'a> {
+/// Which line an answer is to.
+#[derive(Clone, Copy, Serialize)]
+struct OfLine {
     line: u64,
-    status: u16,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    replayed: bool,
-    #[serde(flatten)]
-    answer: Answer<'a>,
-}
-
-#[derive(Serialize)]
-struct ProblemLine<'a> {
-    line: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    replayed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<Version>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<Position>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u32>,
-    #[serde(flatten)]
-    document: Document<'a>,
 }
 
 pub(in super::super) async fn post(
@@ -211,31 +189,19 @@ impl Taken {
 
     /// Waits for the answer and writes it.
     async fn write(self, id: &RequestId, uri: &Uri, to: &mut Vec<u8>) {
-        let (line, command_id) = (self.number, self.command_id.as_ref().map(CommandId::as_str));
+        let of = OfLine { line: self.number };
         let undone = match self.fate {
             Fate::Sent(sent) => match sent.outcome().await {
-                Ok(done) => return write_done(line, &done, to),
+                Ok(done) => {
+                    line::write_done(of, &done, to);
+                    return to.push(b'\n');
+                }
                 Err(error) => Undone::new(error, self.has_key),
             },
             Fate::Undone(problem) => problem.into(),
         };
-        let document = Document::of(&undone.problem, id, uri);
-        let (replayed, retry_after) = (undone.replayed, document.retry_after());
-        let (version, position) =
-            undone.problem.decided_on().map(|on| (on.version, on.position)).unzip();
-        let line =
-            ProblemLine { line, replayed, command_id, version, position, retry_after, document };
-        write_line(&line, to);
+        let command_id = self.command_id.as_ref().map(CommandId::as_str);
+        line::write_problem(of, command_id, &undone, (id, uri), to);
+        to.push(b'\n');
     }
-}
-
-fn write_done(line: u64, done: &Done, to: &mut Vec<u8>) {
-    to.reserve(answer::len_of(done));
-    let (status, replayed) = (StatusCode::OK.as_u16(), done.replayed);
-    write_line(&DoneLine { line, status, replayed, answer: Answer::of(done) }, to);
-}
-
-fn write_line(line: &impl Serialize, to: &mut Vec<u8>) {
-    serde_json::to_writer(&mut *to, line).expect("an answer has string keys only");
-    to.push(b'\n');
 }

@@ -5,6 +5,8 @@
 mod answer;
 mod batch;
 mod conditions;
+mod inbox;
+mod line;
 mod lines;
 
 use std::panic::AssertUnwindSafe;
@@ -27,6 +29,7 @@ use super::{Door, body, extract, frame};
 use answer::Undone;
 
 pub(super) use batch::post as post_batch;
+pub use inbox::InboxWording;
 
 /// The namespace of the ids that we choose for a command with a key.
 const IDS: Uuid = Uuid::from_u128(0x8c0f_6d1e_52b7_4c39_9a64_1f07_d3e8_b25a);

@@ -111,6 +111,7 @@ impl Problem {
                 retry_after_secs: Some(SOON_SECS),
                 ..answer(504, OutcomeUnknown, "outcome_unknown")
             },
+            Self::NoSchema(_) => answer(404, NotFound, "schema_not_found"),
             Self::NotReady(_) => unavailable("not_ready", SOON_SECS),
             Self::UnknownJob { code, .. } => answer(404, NotFound, code),
             Self::UnknownPolicy(_) => answer(404, NotFound, "unknown_policy"),

@@ -94,6 +94,11 @@ pub(super) enum Problem {
     /// As [`Failure::OutcomeUnknown`], of a command that may be sent again.
     #[error("{}", in_public(&Failure::OutcomeUnknown))]
     OutcomeUnknown,
+    #[error(
+        "there is no schema {0} here: AGGREGATE/EVENT/SCHEMA is expected, and only the schemas \
+         that this version writes are known"
+    )]
+    NoSchema(String),
     #[error("the service is not ready")]
     NotReady(Vec<Reason>),
     #[error("there is no {what} {id}; GET /admin/{what}s lists the latest")]

@@ -3,4 +3,5 @@
 mod bookmarks;
 mod copies;
 mod event_log;
+mod topics;
 mod view_store;

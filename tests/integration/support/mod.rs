@@ -13,6 +13,7 @@ pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod mirror;
 pub(crate) mod outage;
+pub(crate) mod outbox;
 pub(crate) mod parcel;
 pub(crate) mod process;
 pub(crate) mod redis;
