@@ -13,7 +13,6 @@ mod consumer;
 mod cpu;
 mod floor;
 mod idle;
-mod inbox;
 mod keys;
 mod large;
 mod lists;
@@ -93,8 +92,6 @@ enum Section {
     Large,
     /// Millions of Idempotency-Keys.
     Keys,
-    /// Commands from a topic.
-    Inbox,
 }
 
 /// What this process is, when it is not the client.
@@ -160,9 +157,6 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
     }
     if wanted(Section::Keys) {
         keys::measure(&stage, &mut measured).await?;
-    }
-    if wanted(Section::Inbox) {
-        inbox::measure(&stage, &mut measured).await?;
     }
     Ok(measured)
 }
