@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{
-    Aggregate, Instruction, Key, MergedProjection, Policy, Projection, Recorded, Refusal, Sources,
+    Aggregate, Answer, Instruction, Key, MergedProjection, Policy, Process, Projection, Recorded,
+    Refusal, Sources,
 };
 
 /// A light.
@@ -105,6 +106,26 @@ impl Policy for CellarIsDark {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+/// Nothing follows from a light.
+#[derive(Debug)]
+pub struct OneLight;
+
+impl Process for OneLight {
+    const NAME: &'static str = "one-light";
+
+    fn sources(&self) -> Sources {
+        Sources::default().and::<Light>()
+    }
+
+    fn react(&self, _: &Recorded<'_>) -> Vec<Instruction> {
+        Vec::new()
+    }
+
+    fn answered(&self, _: &Recorded<'_>, _: usize, _: &Answer) -> Vec<Instruction> {
+        Vec::new()
     }
 }
 

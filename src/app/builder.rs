@@ -9,13 +9,13 @@ use crate::adapters::SystemClock;
 use crate::commands;
 use crate::config::{Config, HistoryConfig, NodeConfig};
 use crate::contract::{
-    Aggregate, InvalidName, LinkedProjection, Name, Policy, Projection, Registrar,
+    Aggregate, InvalidName, LinkedProjection, Name, Policy, Process, Projection, Registrar,
 };
 use crate::events::event_flaws;
 use crate::policies;
 use crate::ports::{Bookmarks, Clock, EventLog, Ids, Tails, ViewStore};
 use crate::projections;
-use crate::react::policies::{Policies, Registered};
+use crate::react::policies::{Policies, Registered, RegisteredProcess};
 use crate::react::timer::OnTick;
 use crate::read::{self, AnyProjection, History, Keyed, Merged, Projections, Traces};
 use crate::shutdown::Shutdown;
@@ -81,6 +81,12 @@ impl AppBuilder {
     #[must_use]
     pub fn policy<P: Policy>(self, policy: P) -> Self {
         Registrar::policy(self, policy)
+    }
+
+    /// Adds a process.
+    #[must_use]
+    pub fn process<P: Process>(self, process: P) -> Self {
+        Registrar::process(self, process)
     }
 
     /// What the timer does at each tick, where `timer.enabled` says so.
@@ -242,6 +248,13 @@ impl Registrar for AppBuilder {
     fn policy<P: Policy>(mut self, policy: P) -> Self {
         if let Some(name) = self.name(P::NAME) {
             self.reactions.policies.push(Arc::new(Registered::new(name, policy)));
+        }
+        self
+    }
+
+    fn process<P: Process>(mut self, process: P) -> Self {
+        if let Some(name) = self.name(P::NAME) {
+            self.reactions.policies.push(Arc::new(RegisteredProcess::new(name, process)));
         }
         self
     }

@@ -1,7 +1,7 @@
 //! What a user of Retell writes, and the newtypes in which Retell speaks to them.
 //!
 //! An [`Aggregate`] decides, a [`Projection`] or a [`MergedProjection`] shows what was decided, and
-//! a [`Policy`] says what follows from it.
+//! a [`Policy`] or a [`Process`] says what follows from it.
 //! All of it is pure: nothing here reads a clock, a file or a network, and nothing in this folder
 //! knows how events are stored beyond their stored form in [`crate::events`].
 
@@ -10,6 +10,7 @@ mod key;
 mod linked;
 mod policy;
 mod position;
+mod process;
 mod projection;
 mod recorded;
 mod refusal;
@@ -23,6 +24,7 @@ pub use key::{InvalidKey, InvalidName, KEY_LEN_MAX, Key, Name, Target};
 pub use linked::{Link, LinkedProjection};
 pub use policy::{Instruction, Policy, Start};
 pub use position::{InvalidPosition, Offset, Partition, Position, Positions};
+pub use process::{Answer, Process};
 pub use projection::{
     EventOf, INDEXED_TEXT_LEN_MAX, MergedProjection, Projection, Source, Sources, View,
 };

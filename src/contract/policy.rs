@@ -1,5 +1,7 @@
 //! Policies: what follows from an event by itself, as commands.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -80,6 +82,8 @@ pub struct Instruction {
     pub(crate) id: String,
     /// The command's JSON, or why it has none.
     pub(crate) command: Result<Bytes, String>,
+    /// How long after the event it is issued.
+    pub(crate) delay: Option<Duration>,
 }
 
 impl Instruction {
@@ -88,6 +92,12 @@ impl Instruction {
     where
         A::Command: Serialize,
     {
-        Self { aggregate_type: A::TYPE, id: id.into(), command: to_wire(command) }
+        Self { aggregate_type: A::TYPE, id: id.into(), command: to_wire(command), delay: None }
+    }
+
+    /// The same, so long after the event that it follows from: a deadline.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay: Some(delay), ..self }
     }
 }

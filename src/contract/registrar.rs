@@ -1,6 +1,6 @@
 //! Where aggregates, projections and policies are listed: an application takes the list.
 
-use super::{Aggregate, Instruction, LinkedProjection, Policy, Projection, Tick};
+use super::{Aggregate, Instruction, LinkedProjection, Policy, Process, Projection, Tick};
 
 /// Takes a list of aggregates, projections and policies, one call each.
 /// [`App`](crate::app::AppBuilder) is one; the lists of the shipped domains are written against it.
@@ -20,6 +20,10 @@ pub trait Registrar: Sized {
     /// Takes a policy.
     #[must_use]
     fn policy<P: Policy>(self, policy: P) -> Self;
+
+    /// Takes a process.
+    #[must_use]
+    fn process<P: Process>(self, process: P) -> Self;
 
     /// Takes what the timer does at each tick, where `timer.enabled` says so.
     #[must_use]

@@ -105,6 +105,14 @@ impl CommandId {
         Self(format!("policy:{policy}:{event}:{index}").into())
     }
 
+    /// The id of the `index`th command that a process issues on an event; of an answer to it, the
+    /// `next`th.
+    #[must_use]
+    pub fn of_process(process: &str, event: Uuid, index: usize, next: Option<usize>) -> Self {
+        let next = next.map(|next| format!(".{next}")).unwrap_or_default();
+        Self(format!("process:{process}:{event}:{index}{next}").into())
+    }
+
     /// The id of the timer's command at this time.
     #[must_use]
     pub fn of_tick(time: Time) -> Self {
@@ -116,6 +124,12 @@ impl CommandId {
     #[must_use]
     pub fn is_derived(&self) -> bool {
         DERIVED.iter().any(|prefix| self.0.starts_with(prefix))
+    }
+
+    /// An id that was made before, from its text.
+    #[must_use]
+    pub(crate) fn known(text: &str) -> Self {
+        Self(text.into())
     }
 
     /// When it was generated, if it was.

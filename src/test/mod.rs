@@ -10,6 +10,7 @@
 //! | a [`MergedProjection`](crate::MergedProjection) | [`MergedTest`], [`check_merge`] |
 //! | a [`LinkedProjection`](crate::LinkedProjection) | the same |
 //! | a [`Policy`](crate::Policy) | [`PolicyTest`] |
+//! | a [`Process`](crate::Process) | [`ProcessTest`] |
 //! | that a changed view has another revision | [`check_view`], [`check_merged_view`] |
 //!
 //! The kit panics where an expectation does not hold, as tests do. It folds twice beside each
@@ -19,6 +20,7 @@
 mod events;
 mod merged;
 mod policy;
+mod process;
 mod projection;
 mod recorder;
 mod twin;
@@ -29,6 +31,7 @@ pub use cqrs_es::test::TestFramework;
 pub use events::{check_events, check_stored_events};
 pub use merged::{MergedTest, check_merge};
 pub use policy::PolicyTest;
+pub use process::ProcessTest;
 pub use projection::{GivenEvents, ProjectionTest};
 pub use recorder::time_of_event;
 pub use views::{check_merged_view, check_view};

@@ -24,7 +24,7 @@ pub const fn time_of_event(n: u32) -> Time {
 }
 
 /// A log in which every aggregate has a partition of its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recorder {
     next_time: Time,
     metadata: Metadata,

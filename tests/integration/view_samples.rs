@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use retell::projections;
 use retell::test::{check_merged_view, check_view};
-use retell::{Aggregate, Instruction, LinkedProjection, Policy, Projection, Registrar, Tick};
+use retell::{
+    Aggregate, Instruction, LinkedProjection, Policy, Process, Projection, Registrar, Tick,
+};
 
 /// The projections that were checked.
 #[derive(Default)]
@@ -33,6 +35,10 @@ impl Registrar for Checked {
     }
 
     fn policy<P: Policy>(self, _: P) -> Self {
+        self
+    }
+
+    fn process<P: Process>(self, _: P) -> Self {
         self
     }
 

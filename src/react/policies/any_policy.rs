@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Instruction, Name, Policy, Recorded, Sources, Start};
+use uuid::Uuid;
+
+use crate::contract::{Answer, Instruction, Name, Policy, Process, Recorded, Sources, Start};
+use crate::events::CommandId;
 
 /// A policy of any type.
 pub trait AnyPolicy: Send + Sync + 'static {
@@ -14,6 +17,18 @@ pub trait AnyPolicy: Send + Sync + 'static {
     fn sources(&self) -> Sources;
     /// What follows from an event.
     fn react(&self, recorded: &Recorded<'_>) -> Vec<Instruction>;
+    /// Whether it is asked about answers.
+    fn is_process(&self) -> bool;
+    /// What follows from the answer to an instruction.
+    fn answered(&self, recorded: &Recorded<'_>, index: usize, answer: &Answer) -> Vec<Instruction>;
+
+    /// The id of an instruction's command, or of one that follows from the answer to it.
+    fn command_id(&self, event: Uuid, index: usize, next: Option<usize>) -> CommandId {
+        match self.is_process() {
+            true => CommandId::of_process(self.name().as_str(), event, index, next),
+            false => CommandId::of_policy(self.name().as_str(), event, index),
+        }
+    }
 }
 
 /// A policy with its checked name.
@@ -23,7 +38,14 @@ pub struct Registered<P> {
     policy: P,
 }
 
-/// The policies of an application, each with a name of its own.
+/// A process with its checked name.
+#[derive(Debug)]
+pub struct RegisteredProcess<P> {
+    name: Name,
+    process: P,
+}
+
+/// The policies and processes of an application, each with a name of its own.
 #[derive(Clone, Default)]
 pub struct Policies(Vec<Arc<dyn AnyPolicy>>);
 
@@ -31,6 +53,13 @@ impl<P: Policy> Registered<P> {
     /// A policy under its name.
     pub const fn new(name: Name, policy: P) -> Self {
         Self { name, policy }
+    }
+}
+
+impl<P: Process> RegisteredProcess<P> {
+    /// A process under its name.
+    pub const fn new(name: Name, process: P) -> Self {
+        Self { name, process }
     }
 }
 
@@ -68,5 +97,39 @@ impl<P: Policy> AnyPolicy for Registered<P> {
 
     fn react(&self, recorded: &Recorded<'_>) -> Vec<Instruction> {
         self.policy.react(recorded)
+    }
+
+    fn is_process(&self) -> bool {
+        false
+    }
+
+    fn answered(&self, _: &Recorded<'_>, _: usize, _: &Answer) -> Vec<Instruction> {
+        Vec::new()
+    }
+}
+
+impl<P: Process> AnyPolicy for RegisteredProcess<P> {
+    fn name(&self) -> Name {
+        self.name
+    }
+
+    fn start(&self) -> Start {
+        P::START
+    }
+
+    fn sources(&self) -> Sources {
+        self.process.sources()
+    }
+
+    fn react(&self, recorded: &Recorded<'_>) -> Vec<Instruction> {
+        self.process.react(recorded)
+    }
+
+    fn is_process(&self) -> bool {
+        true
+    }
+
+    fn answered(&self, recorded: &Recorded<'_>, index: usize, answer: &Answer) -> Vec<Instruction> {
+        self.process.answered(recorded, index, answer)
     }
 }

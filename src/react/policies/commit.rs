@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ports::{Change, Commit, SpaceState};
+use crate::ports::{Change, SpaceState};
 
 use super::held::{self, done_to};
 use super::runner::{Halt, IDLE_CHECK, Runner};
@@ -20,18 +20,18 @@ impl Runner {
         let new = SpaceState::At(checkpoint);
         if new != self.state || !self.changed.is_empty() {
             let changes = self.changes();
-            let store = &self.parts.store;
-            match store.commit(&self.space, &self.state, &new, &changes).await? {
-                Commit::Committed => {}
-                Commit::Stale(found) => return Err(self.moved(found)),
-            }
-            self.state = new;
+            self.change(new, &changes).await?;
             self.changed.clear();
         }
-        self.done = Some(done_to(&self.held, checkpoint));
         self.committed_at = Instant::now();
         self.publish();
+        let done = done_to(&self.held, checkpoint);
+        if self.next_due.is_none() {
+            self.done = Some(done);
+        }
         if self.is_bookmark_due() {
+            let first = self.first_put_off().await?;
+            self.done = first.into_iter().chain([done]).min_by_key(|at| at.next);
             self.keep_bookmark().await;
         }
         Ok(())
@@ -64,7 +64,7 @@ impl Runner {
     }
 
     /// What it means that the space is not as this runner left it. No runner goes back.
-    fn moved(&self, found: SpaceState) -> Halt {
+    pub(super) fn moved(&self, found: SpaceState) -> Halt {
         let next = |state: &SpaceState| state.checkpoint().map(|checkpoint| checkpoint.next);
         if next(&found) < next(&self.state) { Halt::SetBack(found) } else { Halt::StandBy }
     }

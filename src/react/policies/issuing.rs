@@ -3,6 +3,7 @@
 //! A refusal is an outcome. What is in the way for a while (a queue that is full, a log that does
 //! not answer) is waited for; what cannot be decided is handed back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,11 +12,14 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::config::PoliciesConfig;
+use crate::contract::{Answer, Partition, Source};
 use crate::ports::Ids;
 use crate::read::Poison;
 use crate::write::{CommandError, Commands, Done, Failure, SendOptions};
 
-use super::chunk::{Command, Entry, Work};
+use super::any_policy::AnyPolicy;
+use super::chunk::{Asked, Entry, Work};
+use super::follows::Command;
 use super::past::{NotKnown, Past};
 use super::status::{PolicyState, Progress};
 
@@ -26,6 +30,9 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Issues the commands of one policy and partition.
 pub(super) struct Issuer {
+    pub(super) policy: Arc<dyn AnyPolicy>,
+    pub(super) sources: Vec<Source>,
+    pub(super) partition: Partition,
     pub(super) commands: Commands,
     pub(super) past: Past,
     pub(super) ids: Ids,
@@ -43,7 +50,7 @@ pub(super) struct Failed {
 /// What became of a command.
 enum Outcome {
     /// The log has its outcome.
-    Known,
+    Known(Answer),
     /// Something is in the way.
     NotYet(String),
     /// It cannot be decided.
@@ -64,25 +71,47 @@ impl Issuer {
         Some(Failed { work, entry, poison })
     }
 
-    /// Does what follows from entries of one aggregate, up to what cannot be done.
+    /// Does what follows at once from entries of one aggregate, up to what cannot be done.
     pub(super) async fn work(&self, entries: &[Entry]) -> Result<(), (usize, Poison)> {
         for (i, entry) in entries.iter().enumerate() {
             let commands = entry.follows.as_ref().map_err(|poison| (i, poison.clone()))?;
-            for command in commands {
-                self.command(command)
-                    .await
-                    .map_err(|error| (i, Poison { version: Some(command.version), error }))?;
+            for command in commands.iter().filter(|command| command.due.is_none()) {
+                let version = Some(command.version);
+                let done = self.one(entry, command).await;
+                done.map_err(|error| (i, Poison { version, error }))?;
             }
         }
         Ok(())
     }
 
-    async fn command(&self, command: &Command) -> Result<(), String> {
+    /// Issues a command, and what follows from its answer.
+    async fn one(&self, entry: &Entry, command: &Command) -> Result<(), String> {
+        let answer = self.command(command).await?;
+        if self.policy.is_process() {
+            for next in self.asked().answered(entry, command, &answer)? {
+                self.command(&next).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The policy, as it is asked what follows.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            policy: self.policy.as_ref(),
+            sources: &self.sources,
+            partition: self.partition,
+            commands_per_event_max: self.config.commands_per_event_max,
+        }
+    }
+
+    /// Issues a command until it has an outcome.
+    pub(super) async fn command(&self, command: &Command) -> Result<Answer, String> {
         let mut wait = WAIT;
         loop {
             let outcome = self.once(command).await;
             let reason = match outcome {
-                Outcome::Known => return Ok(()),
+                Outcome::Known(answer) => return Ok(answer),
                 Outcome::Never(error) => {
                     let Command { aggregate_type, id, command_id, .. } = command;
                     return Err(format!("{command_id} to {aggregate_type}/{id}: {error}"));
@@ -96,9 +125,9 @@ impl Issuer {
     }
 
     async fn once(&self, command: &Command) -> Outcome {
-        match self.past.has(command).await {
-            Ok(true) => return Outcome::Known,
-            Ok(false) => {}
+        match self.past.find(command).await {
+            Ok(Some(answer)) => return Outcome::Known(answer),
+            Ok(None) => {}
             Err(NotKnown::NotYet(reason)) => return Outcome::NotYet(reason),
             Err(NotKnown::Never(error)) => return Outcome::Never(error),
         }
@@ -116,9 +145,11 @@ impl Issuer {
 impl From<Result<Done, CommandError>> for Outcome {
     fn from(answer: Result<Done, CommandError>) -> Self {
         match answer {
-            Ok(_) | Err(CommandError::Refused { .. } | CommandError::RefusedBefore { .. }) => {
-                Self::Known
-            }
+            Ok(_) => Self::Known(Answer::Done),
+            Err(
+                CommandError::Refused { refusal, .. } | CommandError::RefusedBefore { refusal, .. },
+            ) => Self::Known(Answer::Refused(refusal)),
+
             Err(CommandError::Failed(failure)) => {
                 let said = failure.to_string();
                 match failure {

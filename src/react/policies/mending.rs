@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::contract::{Position, Target, Time};
-use crate::log::{Mark, Tracker};
+use crate::log::{Checkpoint, Mark, Tracker};
 use crate::ports::LogError;
 use crate::read::{Parked, Poison};
 
 use super::chunk::Entry;
+use super::deadlines::Deadline;
 use super::held::Held;
 use super::runner::{Halt, Parts, Runner};
 
@@ -26,8 +27,12 @@ pub(super) struct Mended {
     pub(super) aggregate: String,
     /// Its first record when it was begun.
     began: Position,
+    /// Where a reader stood before it.
+    before: Checkpoint,
     /// Records from which everything that follows was done.
     pub(super) applied: u64,
+    /// What follows later from these records.
+    deadlines: Vec<Deadline>,
     /// Why it was not read.
     pub(super) problem: Option<String>,
     end: End,
@@ -67,7 +72,9 @@ impl Runner {
     }
 
     /// Takes what became of one, and commits it.
-    pub(super) async fn mended(&mut self, mended: Mended) -> Result<(), Halt> {
+    pub(super) async fn mended(&mut self, mut mended: Mended) -> Result<(), Halt> {
+        let deadlines = std::mem::take(&mut mended.deadlines);
+        self.put_off(mended.before, deadlines).await?;
         let aggregate = mended.aggregate.clone();
         self.in_mending.remove(&aggregate);
         // It may have been given up meanwhile, and another may be held back.
@@ -108,12 +115,13 @@ impl Runner {
 }
 
 async fn mend(parts: Arc<Parts>, aggregate: String, held: Held) -> Mended {
-    let (mut applied, began) = (0, held.parked.position);
-    let (end, problem) = match through(&parts, &aggregate, &held, &mut applied).await {
+    let (mut applied, mut deadlines, began) = (0, Vec::new(), held.parked.position);
+    let done = (&mut applied, &mut deadlines);
+    let (end, problem) = match through(&parts, &aggregate, &held, done).await {
         Ok(end) => (end, None),
         Err(error) => (End::NotRead, Some(error.to_string())),
     };
-    Mended { aggregate, began, applied, problem, end }
+    Mended { aggregate, began, before: held.parked.before, applied, deadlines, problem, end }
 }
 
 /// Does what follows from each record of the sequence.
@@ -121,7 +129,7 @@ async fn through(
     parts: &Parts,
     aggregate: &str,
     held: &Held,
-    applied: &mut u64,
+    (applied, deadlines): (&mut u64, &mut Vec<Deadline>),
 ) -> Result<End, LogError> {
     let target = Target::parse(aggregate.as_bytes());
     let target = target.map_err(|error| LogError::Damaged(format!("{aggregate}: {error}")))?;
@@ -139,8 +147,11 @@ async fn through(
             if mark != Mark::Counts {
                 continue;
             }
-            let Some(entry) = parts.asked().entry_of(&target, record, &before) else { continue };
+            let Some(entry) = parts.issuer.asked().entry_of(&target, record, &before) else {
+                continue;
+            };
             let entry = entry.map_err(LogError::Damaged)?;
+            deadlines.extend(Deadline::of(&entry));
             let entries = [entry];
             match parts.issuer.work(&entries).await {
                 Ok(()) => *applied += 1,

@@ -1,9 +1,10 @@
 //! The policy runners: one for each policy and partition, which is told of every event that counts,
 //! issues what follows, waits for the outcomes, and commits how far it has come.
 //!
-//! Read it in this order: `runner` is the loop, `opening` finds where it begins, `chunk` makes
-//! commands of records, `issuing` sends them, `commit` stores how far it is; what cannot be done is
-//! `held` back, aggregate by aggregate, and `mending` tries it again.
+//! Read it in this order: `runner` is the loop, `opening` finds where it begins, `chunk` takes
+//! records, `follows` makes commands of them, `issuing` sends these, `commit` stores how far it is;
+//! what cannot be done is `held` back, aggregate by aggregate, and `mending` tries it again.
+//! `deadlines` has what follows later.
 //!
 //! Nothing is skipped: a runner commits what is behind it, and its bookmark is behind that. Nothing
 //! is repeated: an id is made of the event, so the writer knows it again for a day, and `past`
@@ -12,6 +13,8 @@
 mod any_policy;
 mod chunk;
 mod commit;
+mod deadlines;
+mod follows;
 mod held;
 mod issuing;
 mod mending;
@@ -22,6 +25,6 @@ mod runner;
 mod start;
 mod status;
 
-pub use any_policy::{AnyPolicy, Policies, Registered};
+pub use any_policy::{AnyPolicy, Policies, Registered, RegisteredProcess};
 pub use start::{PolicyParts, Reacting, start};
 pub use status::{PolicyPartition, PolicyState, PolicyStatus};

@@ -1,7 +1,5 @@
 //! Where a runner begins: at its checkpoint, at its bookmark, or where the policy was new.
 
-use std::collections::BTreeMap;
-
 use crate::contract::{Offset, Start};
 use crate::events::Claim;
 use crate::log::{Checkpoint, Mark, Tracker};
@@ -27,6 +25,10 @@ impl Runner {
             read => read?,
         };
         let of_store = self.if_of_this_log(state.checkpoint().copied()).await?;
+        if of_store.is_none() && state != SpaceState::Empty {
+            self.drop_space().await?;
+            return Err(Halt::Retry("its space was of another log".to_owned()));
+        }
         let bookmark = self.parts.bookmarks.find(&self.name, self.parts.partition).await?;
         let bookmark = self.if_of_this_log(bookmark).await?;
         let done = self.if_of_this_log(self.done).await?;
@@ -39,11 +41,9 @@ impl Runner {
         self.state = state;
         self.mending.clear();
         self.in_mending.clear();
-        // What another log's space holds back is taken out of it with the first commit.
-        let is_ours = of_store.is_some() || self.state == SpaceState::Empty;
-        self.held = if is_ours { held::read(&self.space, &fields)? } else { BTreeMap::new() };
-        self.changed = if is_ours { Default::default() } else { fields.into_keys().collect() };
-        Ok(())
+        self.held = held::read(&self.space, &fields)?;
+        self.changed.clear();
+        self.find_next_due().await
     }
 
     async fn if_of_this_log(&mut self, at: Option<Checkpoint>) -> Result<Option<Checkpoint>, Halt> {
@@ -54,7 +54,7 @@ impl Runner {
     /// Where it begins when nothing is known. A person may have said where.
     async fn first_place(&mut self) -> Result<Option<Checkpoint>, Halt> {
         self.say(PolicyState::Beginning);
-        match (self.told, self.parts.policy.start()) {
+        match (self.told, self.parts.issuer.policy.start()) {
             (Some(Start::Beginning), _) | (None, Start::Beginning) => Ok(None),
             (Some(Start::New), _) => self.end_of_log().await,
             (None, Start::New) => self.first_claim().await,
@@ -65,14 +65,14 @@ impl Runner {
     /// how far is lost.
     async fn first_claim(&mut self) -> Result<Option<Checkpoint>, Halt> {
         let parts = self.parts.clone();
-        let Parts { policy, log, partition, read, ids, .. } = &*parts;
+        let Parts { log, partition, read, ids, issuer, .. } = &*parts;
         let mut reader = log.reader(*partition, Offset(0)).await?;
         let mut tracker = Tracker::default();
         loop {
             let chunk = reader.next(read.chunk_records_max, read.chunk_bytes_max).await?;
             for record in chunk.records {
                 let mark = tracker.step(record.offset, record.time, &record.stamp, &record.value);
-                if mark != Mark::Claim || !names(&record.value, policy.name().as_str()) {
+                if mark != Mark::Claim || !names(&record.value, issuer.policy.name().as_str()) {
                     continue;
                 }
                 if ids.now().millis_since(record.time) > KNOWN_MS {

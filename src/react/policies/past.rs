@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::contract::{Offset, Partition, Position, Positions, Target, Time, Version};
+use crate::contract::{Answer, Offset, Partition, Position, Positions, Target, Time, Version};
 use crate::events::Commit;
 use crate::ports::{EventLog, Ids};
 use crate::read::{QueryError, TraceBy, Views};
 use crate::write::{Commands, Failure};
 
-use super::chunk::Command;
+use super::follows::Command;
 
 /// How long an id is known to the writer, less an hour for clocks that differ.
 pub(super) const KNOWN_MS: u64 = 23 * 3_600_000;
@@ -37,19 +37,23 @@ pub(super) enum NotKnown {
 }
 
 impl Past {
-    /// Whether the command was decided in the past, if its event is so old that the writer may
-    /// not know.
-    pub(super) async fn has(&self, command: &Command) -> Result<bool, NotKnown> {
+    /// What became of the command in the past, if its event is so old that the writer may not know.
+    pub(super) async fn find(&self, command: &Command) -> Result<Option<Answer>, NotKnown> {
         let now = self.ids.now();
         if now.millis_since(command.since) <= KNOWN_MS {
-            return Ok(false);
+            return Ok(None);
         }
-        let (_, target, home) = self.commands.home(command.aggregate_type, &command.id)?;
+        let (_, target, home) = self.commands.home(&command.aggregate_type, &command.id)?;
         let known_since = Time::from_millis(now.millis().saturating_sub_unsigned(KNOWN_MS));
         let after = self.before(home, known_since).await?;
         let id = command.command_id.as_str();
         let traced = self.views.trace(TraceBy::Command, id, 1, &after, PATIENCE).await?;
-        Ok(!traced.records.is_empty() || self.has_happened(&target, home, &after, id).await?)
+        if let Some((_, item)) = traced.records.first() {
+            let refused = Commit::decode(&item.record.value).ok().and_then(|it| it.refused);
+            return Ok(Some(refused.map_or(Answer::Done, Answer::Refused)));
+        }
+        let has_happened = self.has_happened(&target, home, &after, id).await?;
+        Ok(has_happened.then_some(Answer::Done))
     }
 
     /// Whether the history of an aggregate has a commit of this command.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{PoliciesConfig, ReadConfig};
-use crate::contract::{Offset, Partition, Source, Start};
+use crate::contract::{Offset, Partition, Start, Time};
 use crate::gate::Gate;
 use crate::log::{Checkpoint, Tracker};
 use crate::ports::{
@@ -21,8 +21,8 @@ use crate::ports::{
 use crate::read::{Feed, Inlet};
 use crate::shutdown::Shutdown;
 
-use super::any_policy::AnyPolicy;
-use super::chunk::{Asked, Chunk, Work};
+use super::chunk::{Chunk, Work};
+use super::deadlines::Deadline;
 use super::held::{Held, HeldMap};
 use super::issuing::{Failed, Issuer};
 use super::mending::Mending;
@@ -40,8 +40,6 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 /// What a runner works with.
 pub(super) struct Parts {
-    pub(super) policy: Arc<dyn AnyPolicy>,
-    pub(super) sources: Vec<Source>,
     pub(super) partition: Partition,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
@@ -70,6 +68,8 @@ pub(super) struct Runner {
     pub(super) held: HeldMap,
     /// The aggregates of which `held` says something else than is committed.
     pub(super) changed: BTreeSet<String>,
+    /// When the first of what follows later is due.
+    pub(super) next_due: Option<Time>,
     /// Up to here everything is done, as this process knows, whatever the store may lose.
     pub(super) done: Option<Checkpoint>,
     pub(super) bookmark: Option<(Offset, Instant)>,
@@ -102,7 +102,7 @@ pub(super) enum Halt {
 
 impl Runner {
     pub(super) fn new(parts: Parts, requests: mpsc::Receiver<Request>) -> Self {
-        let name = format!("policy.{}", parts.policy.name().as_str());
+        let name = format!("policy.{}", parts.issuer.policy.name().as_str());
         let space = Space {
             name: name.as_str().into(),
             generation: "0".into(), // there is never another
@@ -117,6 +117,7 @@ impl Runner {
             tracker: Tracker::default(),
             held: HeldMap::new(),
             changed: BTreeSet::new(),
+            next_due: None,
             done: None,
             bookmark: None,
             committed_at: Instant::now(),
@@ -149,7 +150,13 @@ impl Runner {
                 Ok(never) => match never {},
                 Err(halt) => halt,
             };
-            self.is_open = matches!(halt, Halt::SetBack(_) | Halt::Full(_));
+            // What was lost of what follows later is found again by reading on from the bookmark.
+            let can_restore = self.next_due.is_none();
+            self.is_open = match &halt {
+                Halt::SetBack(_) => can_restore,
+                Halt::Full(_) => true,
+                _ => false,
+            };
             let policy = self.name.as_str();
             let partition = self.parts.partition.0;
             match halt {
@@ -195,7 +202,7 @@ impl Runner {
         self.publish();
         loop {
             let next = self.tracker.next();
-            let due = self.due_in();
+            let (due, deadline) = (self.due_in(), self.deadline_in());
             let fed = tokio::select! {
                 biased;
                 Some(mended) = self.mending.next() => {
@@ -204,6 +211,10 @@ impl Runner {
                 }
                 Some(request) = self.requests.recv() => {
                     self.answer(request).await?;
+                    continue;
+                }
+                () = sleep(deadline.unwrap_or_default()), if deadline.is_some() => {
+                    self.meet_deadlines().await?;
                     continue;
                 }
                 () = sleep(due.unwrap_or_default()), if due.is_some() => {
@@ -221,9 +232,10 @@ impl Runner {
 
     /// Issues what follows from these records, and commits that it was issued.
     async fn take(&mut self, records: &[LogRecord]) -> Result<(), Halt> {
-        let chunk = Chunk::of(self.parts.asked(), &self.tracker, &self.held, records);
+        let chunk = Chunk::of(self.parts.issuer.asked(), &self.tracker, &self.held, records);
         let is_empty = chunk.is_empty();
         if !is_empty {
+            self.put_off_of(&chunk).await?;
             let failed = self.issue(&chunk.works).await?;
             self.hold(&chunk, failed)?;
         }
@@ -233,6 +245,16 @@ impl Runner {
             self.commit().await?;
         }
         chunk.newer.map_or(Ok(()), |detail| Err(Halt::Newer(detail)))
+    }
+
+    /// Puts off what follows later.
+    async fn put_off_of(&mut self, chunk: &Chunk) -> Result<(), Halt> {
+        let entries = || chunk.works.iter().flat_map(|work| &work.entries);
+        let first = entries().map(|entry| entry.before).min_by_key(|before| before.next);
+        match first {
+            Some(first) => self.put_off(first, entries().flat_map(Deadline::of).collect()).await,
+            None => Ok(()),
+        }
     }
 
     /// Issues, and looks meanwhile whether another runner does the same.
@@ -325,17 +347,6 @@ impl Runner {
                 progress.held = Arc::new(self.held.clone());
             }
         });
-    }
-}
-
-impl Parts {
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked {
-            policy: self.policy.as_ref(),
-            sources: &self.sources,
-            partition: self.partition,
-            commands_per_event_max: self.config.commands_per_event_max,
-        }
     }
 }
 

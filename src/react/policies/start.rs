@@ -75,6 +75,9 @@ pub fn start(parts: PolicyParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -
                 ids: parts.ids.clone(),
             };
             let issuer = Issuer {
+                policy: policy.clone(),
+                sources: policy.sources().iter().copied().collect(),
+                partition,
                 commands: parts.commands.clone(),
                 past,
                 ids: parts.ids.clone(),
@@ -83,8 +86,6 @@ pub fn start(parts: PolicyParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -
             };
             let (sender, requests) = mpsc::channel(REQUESTS_LEN_MAX);
             let parts = Parts {
-                policy: policy.clone(),
-                sources: policy.sources().iter().copied().collect(),
                 partition,
                 log: parts.log.clone(),
                 store: parts.store.clone(),

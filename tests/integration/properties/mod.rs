@@ -8,3 +8,4 @@ mod histories;
 mod lists;
 mod parking;
 mod restarts;
+mod transfers;

@@ -25,6 +25,9 @@ pub(crate) mod stock;
 pub(crate) mod stranger;
 pub(crate) mod stuck;
 pub(crate) mod tampering;
+#[path = "../../../examples/transfer.rs"]
+#[expect(dead_code, reason = "an example has a main, too")]
+pub(crate) mod transfer;
 pub(crate) mod unheard;
 pub(crate) mod writers;
 
