@@ -78,7 +78,14 @@ impl Reload {
 impl Entry {
     /// Has the pointer read again, and waits a moment for another generation, if there is one.
     pub(super) async fn reload(&self, seen: &Live) {
-        if self.reload.again().await {
+        let mut shown = self.live.clone();
+        let comes = tokio::select! {
+            biased;
+            comes = self.reload.again() => comes,
+            // Nobody reads the pointer any more: the process goes down.
+            _ = shown.wait_for(|_| false) => false,
+        };
+        if comes {
             let mut live = self.live.clone();
             let is_other = |live: &Option<Arc<Live>>| {
                 live.as_ref().is_some_and(|live| live.generation != seen.generation)

@@ -33,16 +33,16 @@ impl Role {
             ("cleanup.policy", Exactly("delete")),
             ("retention.ms", Exactly("-1")),
             ("retention.bytes", Exactly("-1")),
-            ("unclean.leader.election.enable", Exactly("false")),
         ];
+        let log_time = ("message.timestamp.type", Exactly("LogAppendTime"));
+        let led = ("unclean.leader.election.enable", Exactly("false"));
         let written = [
             ("max.message.bytes", AtLeast(batch_len_max as u64)),
             ("min.insync.replicas", AtLeast(u64::from(min_insync_replicas))),
         ];
-        let log_time = ("message.timestamp.type", Exactly("LogAppendTime"));
         let settings: Vec<_> = match self {
-            Self::Log => kept.into_iter().chain([log_time]).chain(written).collect(),
-            Self::Outbox => kept.into_iter().chain(written).collect(),
+            Self::Log => kept.into_iter().chain([log_time, led]).chain(written).collect(),
+            Self::Outbox => kept.into_iter().chain([led]).chain(written).collect(),
             Self::Results => written.into(),
             Self::Inbox => Vec::new(),
         };

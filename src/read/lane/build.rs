@@ -1,7 +1,5 @@
 //! Building: folding from where the space stands exactly up to an offset, in big flushes.
 
-use tokio::task::yield_now;
-
 use crate::contract::Offset;
 
 use super::super::inlet::Inlet;
@@ -64,9 +62,6 @@ impl Lane {
                     self.flush().await?;
                 }
                 self.publish(false);
-                // What comes is often there already: without this, nothing else would run on this
-                // thread for seconds, and answers of the store would be taken to be late.
-                yield_now().await;
             }
             let (is_over, at_end) = (!beyond.is_empty(), fed.at_end);
             if is_over {

@@ -191,6 +191,7 @@ impl Supervisor {
             self.is_watched.store(is_watched, Ordering::Relaxed);
             reload.end(self.will_show_another());
             let ended_at = Instant::now();
+            let rest = if self.live.is_none() { NOTHING_LIVE_CHECK } else { IDLE_CHECK };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return self.stop().await,
@@ -198,7 +199,7 @@ impl Supervisor {
                 () = self.drops.ended() => {}
                 () = changed => {}
                 () = reload.asked(ended_at) => {}
-                () = tokio::time::sleep(IDLE_CHECK) => {}
+                () = tokio::time::sleep(rest) => {}
             }
         }
     }
@@ -327,6 +328,10 @@ impl Supervisor {
 
 /// A page of `history` may weigh as much as so many usual views.
 const VIEWS_TO_A_PAGE: usize = 10;
+
+/// How often the pointer is read while no generation is live: another process may be building one,
+/// and queries wait for it.
+const NOTHING_LIVE_CHECK: Duration = Duration::from_millis(100);
 
 /// How long a supervisor waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);

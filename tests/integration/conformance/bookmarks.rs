@@ -6,12 +6,13 @@ use retell::adapters::embedded::EmbeddedBookmarks;
 use retell::adapters::kafka::{KafkaBookmarks, KafkaLog};
 use retell::adapters::memory::MemoryBookmarks;
 use retell::log::{Chain, Checkpoint, LogId, Term};
-use retell::ports::{Bookmarks, EventLog};
-use retell::{Offset, Time};
+use retell::ports::{Bookmarks, EventLog, LogError};
+use retell::{Offset, Partition, Time};
 
 use crate::support::kafka::{new_topic, shared_brokers};
 use crate::support::log::{P0, P1};
 use crate::support::log_config;
+use crate::support::writers::PATIENCE;
 
 fn checkpoint(next: u64) -> Checkpoint {
     Checkpoint {
@@ -27,31 +28,54 @@ fn checkpoint(next: u64) -> Checkpoint {
 /// Opens the same bookmarks as another process would; `Arc` where they are in this one.
 type Open<'o> = &'o dyn Fn() -> Arc<dyn Bookmarks>;
 
+/// What is found. A broker that has just started may not know yet who keeps it: as a service does,
+/// this asks again.
+async fn find(bookmarks: &dyn Bookmarks, name: &str, partition: Partition) -> Option<Checkpoint> {
+    patiently(|| bookmarks.find(name, partition)).await
+}
+
+async fn keep(bookmarks: &dyn Bookmarks, name: &str, partition: Partition, next: u64) {
+    let checkpoint = checkpoint(next);
+    patiently(|| bookmarks.keep(name, partition, &checkpoint)).await;
+}
+
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, LogError>) -> T {
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(error) => assert!(error.is_retryable(), "{error}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("an answer in time")
+}
+
 async fn law_1_what_was_kept_last_is_read_by_another_process(open: Open<'_>) {
     let first = open();
-    assert_eq!(first.find("policy.one", P0).await.expect("an answer"), None);
+    assert_eq!(find(&*first, "policy.one", P0).await, None);
     for next in [5, 9] {
-        first.keep("policy.one", P0, &checkpoint(next)).await.expect("kept");
-        let found = first.find("policy.one", P0).await.expect("an answer");
+        keep(&*first, "policy.one", P0, next).await;
+        let found = find(&*first, "policy.one", P0).await;
         assert_eq!(found, Some(checkpoint(next)));
     }
     drop(first);
-    let found = open().find("policy.one", P0).await.expect("an answer");
+    let found = find(&*open(), "policy.one", P0).await;
     assert_eq!(found, Some(checkpoint(9)));
 }
 
 async fn law_2_names_and_partitions_have_nothing_in_common(open: Open<'_>) {
     let all = open();
-    all.keep("policy.a", P0, &checkpoint(1)).await.expect("kept");
-    all.keep("policy.a", P1, &checkpoint(2)).await.expect("kept");
-    all.keep("policy.b", P0, &checkpoint(3)).await.expect("kept");
+    keep(&*all, "policy.a", P0, 1).await;
+    keep(&*all, "policy.a", P1, 2).await;
+    keep(&*all, "policy.b", P0, 3).await;
     for (name, partition, next) in [
         ("policy.a", P0, Some(1)),
         ("policy.a", P1, Some(2)),
         ("policy.b", P0, Some(3)),
         ("policy.b", P1, None),
     ] {
-        let found = all.find(name, partition).await.expect("an answer");
+        let found = find(&*all, name, partition).await;
         assert_eq!(found, next.map(checkpoint), "{name} of {partition}");
     }
 }
