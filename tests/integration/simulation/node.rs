@@ -98,13 +98,9 @@ impl Cluster {
     pub(super) fn start(&self, name: &str) -> Node {
         let world = &self.world;
         let ids = Ids::seeded(world.clock(), world.chance.next());
-        let identity = Identity {
-            node: name.to_owned(),
-            instance: ids.next(),
-            address: String::new(),
-            policies: Vec::new(),
-        };
-        let own = identity.instance;
+        let (node, own) = (name.to_owned(), ids.next());
+        let (address, policies) = (String::new(), Vec::new());
+        let identity = Identity { node, instance: own, address, policies };
         let instance = own.to_string();
         let link = Arc::new(Link::new());
         let log = self.broker.seen_through(link.clone());
