@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use retell::adapters::embedded::EmbeddedBookmarks;
-use retell::adapters::kafka::{KafkaBookmarks, KafkaLog};
+use retell::adapters::kafka::KafkaBookmarks;
 use retell::adapters::memory::MemoryBookmarks;
 use retell::log::{Chain, Checkpoint, LogId, Term};
-use retell::ports::{Bookmarks, EventLog, LogError};
+use retell::ports::{Bookmarks, LogError};
 use retell::{Offset, Partition, Time};
 
-use crate::support::kafka::{new_topic, shared_brokers};
+use crate::support::kafka::{new_log_at, new_topic, shared_brokers};
 use crate::support::log::{P0, P1};
 use crate::support::log_config;
 use crate::support::writers::PATIENCE;
@@ -101,7 +101,6 @@ async fn embedded_keeps_the_laws() {
 async fn kafka_keeps_the_laws() {
     let config = log_config(2);
     let address = new_topic(&shared_brokers());
-    let log = KafkaLog::connect(&address, &config).expect("the settings are right");
-    log.check().await.expect("the topic can be made");
+    new_log_at(&address, &config).await;
     every_law(&|| Arc::new(KafkaBookmarks::beside(&address, &config))).await;
 }

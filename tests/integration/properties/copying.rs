@@ -17,6 +17,7 @@ use crate::support::copies::{
     Place, Written, anything_written, commits, counting, read, write, written,
 };
 use crate::support::log::{P0, P1};
+use crate::support::on_paused_time;
 use crate::support::writers::partitions;
 
 proptest! {
@@ -24,7 +25,7 @@ proptest! {
 
     #[test]
     fn a_copy_has_the_commits_that_count_and_nothing_else(log in vec(anything_written(), 1..4)) {
-        run(async {
+        on_paused_time(async {
             let source = written(&log).await;
             let target = empty(log.len());
             let report = Place::Log(Arc::new(source.clone())).copy_to(&place(&target)).await;
@@ -43,7 +44,7 @@ proptest! {
 
     #[test]
     fn a_copy_through_a_file_is_the_same_byte_for_byte(log in vec(anything_written(), 1..4)) {
-        run(async {
+        on_paused_time(async {
             let source = written(&log).await;
             let (file, target) = (Place::file(), empty(log.len()));
             Place::Log(Arc::new(source.clone())).copy_to(&file).await.expect("written");
@@ -64,7 +65,7 @@ proptest! {
         ]),
         at in 0..60_u64,
     ) {
-        run(async {
+        on_paused_time(async {
             let source = written(&log).await;
             let target = empty(log.len());
             let from = Place::Log(Arc::new(source.clone()));
@@ -90,7 +91,7 @@ proptest! {
         log in vec(few_commits(), 2),
         other in vec(few_commits(), 2),
     ) {
-        run(async {
+        on_paused_time(async {
             let (source, other) = (written(&log).await, written(&other).await);
             let target = empty(2);
             place(&other).copy_to(&place(&target)).await.expect("copied");
@@ -114,7 +115,7 @@ proptest! {
         log in vec(anything_written(), 1..3),
         other in anything_written(),
     ) {
-        run(async {
+        on_paused_time(async {
             let count = log.len();
             let source = written(&log).await;
             let target = empty(count);
@@ -142,12 +143,6 @@ proptest! {
 /// So few different ones that two lists often begin alike.
 fn few_commits() -> impl Strategy<Value = Vec<Written>> {
     vec(prop::sample::select(vec!["1", "2"]).prop_map(str::to_owned), 0..4).prop_map(commits)
-}
-
-/// On a paused clock: waits cost nothing, and a silence is noticed at once.
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().expect("a runtime").block_on(test)
 }
 
 /// None when nothing happens any more.

@@ -10,6 +10,7 @@ use retell::adapters::memory::{MemoryLog, MemoryViews};
 use retell::config::Config;
 use retell::read::{ReplayOptions, ReplayState, VerificationState};
 
+use crate::support::on_paused_time;
 use crate::support::shipped::Shipped;
 use crate::support::stuck::Stuck;
 use crate::support::writers::partitions;
@@ -38,12 +39,7 @@ proptest! {
     /// R1, R2.
     #[test]
     fn replay_equals_live(steps in vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live(steps))?;
+        on_paused_time(live(steps))?;
     }
 }
 

@@ -13,6 +13,7 @@ use retell::config::Config;
 use retell::read::{MendError, ReplayState};
 
 use crate::support::fragile::{self, Trap, Traps, deposits};
+use crate::support::on_paused_time;
 use crate::support::shipped::Shipped;
 use crate::support::writers::partitions;
 
@@ -32,12 +33,7 @@ proptest! {
     /// R1, R2.
     #[test]
     fn what_was_parked_and_mended_is_as_if_it_never_was(steps in vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live(steps))?;
+        on_paused_time(live(steps))?;
     }
 }
 

@@ -14,6 +14,7 @@ use retell::adapters::memory::MemoryLog;
 use retell::commands::{Account, AccountCommand};
 use retell::write::{CommandError, Failure};
 
+use crate::support::on_paused_time;
 use crate::support::shelf::Shelf;
 use crate::support::writers::{Writers, kind, partitions, write_config};
 
@@ -36,12 +37,7 @@ proptest! {
         steps in vec(step(), 1..80),
         cached in 1..5_usize,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live(steps, cached))?;
+        on_paused_time(live(steps, cached))?;
     }
 }
 

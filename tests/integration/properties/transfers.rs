@@ -16,6 +16,7 @@ use retell::write::{CommandError, Failure, SendOptions};
 use retell::{Offset, Position, Positions, Time};
 
 use crate::support::mirror::World;
+use crate::support::on_paused_time;
 use crate::support::transfer::{
     ACCEPT_WITHIN, MoneyTransfer, Transfer, TransferCommand, Transfers,
 };
@@ -43,12 +44,7 @@ proptest! {
 
     #[test]
     fn money_is_neither_made_nor_lost(steps in vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live(steps))?;
+        on_paused_time(live(steps))?;
     }
 }
 

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::log::{P0, P1, in_time, read_to_end};
+use crate::support::on_paused_time;
 use crate::support::outbox::Fragile;
 use crate::support::writers::{Writers, partitions};
 
@@ -278,12 +279,7 @@ proptest! {
     /// Killed anywhere: one effect for each command, in the order of its aggregate, and an answer.
     #[test]
     fn an_inbox_that_is_killed_anywhere_does_each_command_once(steps in vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live(steps));
+        on_paused_time(live(steps));
     }
 }
 

@@ -11,6 +11,7 @@ use retell::ports::{Message, PlainTopic, Received};
 use retell::react::outbox::RelayState;
 
 use crate::support::log::P0;
+use crate::support::on_paused_time;
 use crate::support::outbox::{Author, Fragile, Relay, SOURCE, consumed, topic};
 
 fn shared(topic: &MemoryTopic) -> Arc<dyn PlainTopic> {
@@ -162,12 +163,7 @@ proptest! {
     /// nothing out of order.
     #[test]
     fn two_relays_that_are_killed_anywhere_leave_no_gap(steps in vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live(steps));
+        on_paused_time(live(steps));
     }
 }
 

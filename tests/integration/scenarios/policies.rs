@@ -198,8 +198,7 @@ async fn a_refusal_is_an_outcome_and_holds_nothing_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_policy_begins_with_what_happens_from_now_on() {
     let world = World::new();
-    let config = retell::config::Config::defaults();
-    let app = Shipped(world.builder(config).build().await.expect("an application"));
+    let app = world.start_without_policies().await;
     app.open("ann", "Ann").await;
     app.deposit("ann", 5).await;
     app.0.stop().await;
@@ -214,8 +213,7 @@ async fn a_new_policy_begins_with_what_happens_from_now_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_told_so_begins_with_the_first_event_of_all() {
     let world = World::new();
-    let config = retell::config::Config::defaults();
-    let app = Shipped(world.builder(config).build().await.expect("an application"));
+    let app = world.start_without_policies().await;
     app.open("ann", "Ann").await;
     app.deposit("ann", 5).await;
     app.0.stop().await;

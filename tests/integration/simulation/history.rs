@@ -9,8 +9,9 @@ use retell::adapters::memory::ViewsSnapshot;
 use retell::log::{Checks, Partitions};
 use retell::read::ReplayOptions;
 use retell::{LinkedProjection, Projection};
-use tokio::runtime::Builder;
 use tokio::time::sleep;
+
+use crate::support::on_paused_time;
 
 use super::calls::{Callers, Repeat};
 use super::chance::Chance;
@@ -56,8 +57,7 @@ pub(super) struct History {
 
 /// Lives through the history of this seed.
 pub(super) fn run(seed: u64, checks: Checks) -> Result<Account, Box<Violation>> {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(live(seed, checks))
+    on_paused_time(live(seed, checks))
 }
 
 async fn live(seed: u64, checks: Checks) -> Result<Account, Box<Violation>> {

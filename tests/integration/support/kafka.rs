@@ -26,10 +26,15 @@ pub(crate) fn new_topic(brokers: &str) -> KafkaAddress {
     KafkaAddress { brokers: brokers.to_owned(), topic: format!("test-{}", ids.next()) }
 }
 
-/// A new log on these brokers. Brokers that have just started may be slow to make a topic: as a
-/// service does, this tries again.
+/// A new log on these brokers.
 pub(crate) async fn new_log(brokers: &str, config: &LogConfig) -> KafkaLog {
-    let log = KafkaLog::connect(&new_topic(brokers), config).expect("the settings are right");
+    new_log_at(&new_topic(brokers), config).await
+}
+
+/// A new log at this address. Brokers that have just started may be slow to make a topic: as a
+/// service does, this tries again.
+pub(crate) async fn new_log_at(address: &KafkaAddress, config: &LogConfig) -> KafkaLog {
+    let log = KafkaLog::connect(address, config).expect("the settings are right");
     let making = async {
         while let Err(error) = log.check().await {
             assert!(error.is_retryable(), "the topic cannot be made: {error}");

@@ -121,6 +121,11 @@ impl World {
         Shipped(self.builder(config).policy(policy).build().await.expect("an application"))
     }
 
+    /// The account without any.
+    pub(crate) async fn start_without_policies(&self) -> Shipped {
+        Shipped(self.builder(Config::defaults()).build().await.expect("an application"))
+    }
+
     pub(crate) fn builder(&self, config: Config) -> retell::app::AppBuilder {
         App::builder(config)
             .log(self.log.clone())
