@@ -221,8 +221,14 @@ async fn read(request: reqwest::RequestBuilder) -> Option<Answer> {
     Some(Answer { status, headers, body: response.bytes().await.ok()? })
 }
 
-/// An address that is free now, and stays the service's over its restarts.
+/// An address that is free now, and stays the service's over its restarts: below the ports that
+/// the system gives to outgoing connections, or one of those might take it while the service is
+/// down.
 async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    listener.local_addr().expect("an address").to_string()
+    loop {
+        let port = rand::random_range(10_000..32_000_u16);
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return listener.local_addr().expect("an address").to_string();
+        }
+    }
 }
