@@ -5,6 +5,7 @@
 //! keeps it, and a planted mistake is found. Files and folders that do not exist yet break nothing.
 
 mod architecture {
+    mod blocks;
     mod dependencies;
     mod documents;
     mod generic;

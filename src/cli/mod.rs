@@ -3,7 +3,9 @@
 //! Exit codes: 0 done, 1 failed or differs, 2 wrong usage.
 
 mod bar;
+mod completions;
 mod config;
+mod examples;
 mod following;
 mod history;
 mod log;
@@ -37,24 +39,37 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Run the service [default]
+    #[command(after_help = examples::SERVE)]
     Serve(serve::Args),
     /// Print the settings as they are used, without secrets
+    #[command(after_help = examples::CONFIG)]
     Config(config::Args),
     /// Check or create the topic that is the log
+    #[command(after_help = examples::TOPIC)]
     Topic(topic::Args),
     /// Copy a log: to production, to a backup and back
+    #[command(after_help = examples::LOG)]
     Log(log::Args),
     /// Say how a running service stands
+    #[command(after_help = examples::STATUS)]
     Status(status::Args),
     /// Print the events of an aggregate
+    #[command(after_help = examples::HISTORY)]
     History(history::Args),
     /// Rebuild views of a running service from the log
+    #[command(after_help = examples::REPLAY)]
     Replay(replay::Args),
     /// Compare the views of a running service with the log
+    #[command(after_help = examples::VERIFY)]
     Verify(verify::Args),
     /// List what projections hold back; retry or discard one
+    #[command(after_help = examples::PARKED)]
     Parked(parked::Args),
+    #[command(after_help = examples::SEND)]
     Send(send::Args),
+    /// Print what a shell needs to complete this command
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::Args),
 }
 
 /// How a command ended that did not break off.
@@ -76,6 +91,7 @@ pub fn run(cli: Cli) -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Topic(args)) => on_threads(topic::run(args)),
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),

@@ -53,6 +53,17 @@ async fn commands_of_one_aggregate_are_sent_in_the_order_of_the_lines() {
 }
 
 #[tokio::test]
+async fn a_shell_is_told_what_to_complete() {
+    let ended = retell(&["completions", "bash"], "").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let script = ended.stdout
+        + "COMP_WORDS=(retell re) COMP_CWORD=1; _retell retell re retell; echo \"${COMPREPLY[@]}\"";
+    let output = tokio::process::Command::new("bash").args(["-c", &script]).output().await;
+    let output = output.expect("bash runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "replay", "{output:?}");
+}
+
+#[tokio::test]
 async fn a_line_that_fails_is_told_with_its_number_and_the_others_go_on() {
     let app = TestApp::spawn().await;
     let mut lines = envelope("ann", &json!({"type": "OpenAccount", "owner": "Ann"}));
