@@ -62,6 +62,9 @@ impl Lane {
                     self.flush().await?;
                 }
                 self.publish(false);
+                // There is always more at hand: others on this thread must have their turn, too,
+                // such as what speaks to the store.
+                tokio::task::yield_now().await;
             }
             let (is_over, at_end) = (!beyond.is_empty(), fed.at_end);
             if is_over {

@@ -7,7 +7,8 @@ use crate::ports::{Change, Commit, SpaceState};
 use super::super::any_projection::{LinkSlot, Slot};
 use super::super::index::Indexes;
 use super::super::parked::PARKED_MAP;
-use super::{Halt, Lane, LaneParts};
+use super::super::status::LaneState;
+use super::{Halt, Lane, LaneParts, RETRY_DELAY};
 
 impl Lane {
     /// Commits what was folded, in one piece.
@@ -33,23 +34,59 @@ impl Lane {
         let mut pieces = changes.chunks(self.parts.store.changes_max()).peekable();
         while let Some(piece) = pieces.next() {
             if pieces.peek().is_none() {
-                self.commit_as(last.clone(), piece).await?;
+                self.commit_surely(last.clone(), piece).await?;
                 break;
             }
             // Another id for each piece: whoever stands by sees that somebody is at it.
             let begun = Instant::now();
-            self.commit_as(SpaceState::Flushing(self.parts.ids.next()), piece).await?;
+            self.commit_surely(SpaceState::Flushing(self.parts.ids.next()), piece).await?;
             if is_limited {
                 // Others get as much of the store as this does.
                 sleep(begun.elapsed()).await;
             }
         }
         if changes.is_empty() {
-            self.commit_as(last, &[]).await?;
+            self.commit_surely(last, &[]).await?;
         }
         self.workspace.clear();
         self.links.clear();
         Ok(())
+    }
+
+    /// Commits a piece of a flush. Where the store does not answer it is asked what came of it: what
+    /// is in memory is worth more than beginning again.
+    async fn commit_surely(&mut self, new: SpaceState, changes: &[Change]) -> Result<(), Halt> {
+        let mut is_open = false;
+        loop {
+            let halt = match self.is_there(is_open, &new).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => match self.commit_as(new.clone(), changes).await {
+                    Ok(()) => return Ok(()),
+                    // What was sent before may have come late.
+                    Err(Halt::StandBy) if is_open => continue,
+                    Err(halt) => halt,
+                },
+                Err(halt) => halt,
+            };
+            let Halt::Retry(reason) = halt else { return Err(halt) };
+            tracing::warn!(space = %self.parts.space, %reason, "a flush waits");
+            self.say(LaneState::Waiting { reason });
+            sleep(RETRY_DELAY).await;
+            is_open = true;
+        }
+    }
+
+    /// Whether the store has this state, where that is open.
+    async fn is_there(&mut self, is_open: bool, new: &SpaceState) -> Result<bool, Halt> {
+        if !is_open {
+            return Ok(false);
+        }
+        let (state, _) = self.parts.store.read(&self.parts.space, &[]).await?;
+        if state == *new {
+            self.state = state;
+            return Ok(true);
+        }
+        if self.is_own(&state) { Ok(false) } else { Err(self.moved(&state)) }
     }
 
     /// The changes that make the space equal to what is held.
