@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use retell::adapters::SystemClock;
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::support::shipped::Shipped;
-use crate::support::stuck::Stuck;
+use crate::support::stuck::{Fate, Stuck};
 use crate::support::tampering::{keys, pointer, pointer_until, put, tamper};
 use crate::support::writers::partitions;
 
@@ -221,6 +222,31 @@ async fn a_replay_goes_on_after_a_crash_in_the_middle_of_a_flush() {
         let ended = app.ended(replay).await;
         assert_eq!((&ended.state, ended.require_equal), (&ReplayState::Done, true), "{ended:?}");
         assert_eq!(ended.compared.differences, 0, "{ended:?}");
+        for (i, done) in done.iter().enumerate() {
+            assert_eq!(app.view(&format!("a{i}"), done).await.balance, 5);
+        }
+        app.0.stop().await;
+    }
+}
+
+/// What is in memory is worth more than beginning again.
+#[tokio::test]
+async fn a_flush_that_is_not_answered_goes_on_where_it_is() {
+    let (log, store) = (log(), store().with_changes_max(16));
+    let app = Shipped::start(log.clone(), Arc::new(store.clone())).await;
+    let done = fill(&app, 40).await;
+    app.0.stop().await;
+    for (fate, flushes) in
+        [(Fate::Lost, 0), (Fate::Unheard, 0), (Fate::Lost, 3), (Fate::Unheard, 3)]
+    {
+        let stuck = Stuck::with(store.clone(), flushes, fate);
+        let app = Shipped::start(log.clone(), Arc::new(stuck.clone())).await;
+        app.generation("accounts", |_| true).await;
+        let begun = stuck.begun.load(Ordering::SeqCst);
+        let replay = app.replay_with(Some("accounts"), REQUIRE_EQUAL).await;
+        assert_eq!((&replay.state, replay.compared.differences), (&ReplayState::Done, 0));
+        let begun = stuck.begun.load(Ordering::SeqCst) - begun;
+        assert_eq!(begun, PARTITIONS.into(), "{fate:?} after {flushes}: no partition twice");
         for (i, done) in done.iter().enumerate() {
             assert_eq!(app.view(&format!("a{i}"), done).await.balance, 5);
         }

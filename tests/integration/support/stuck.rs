@@ -1,4 +1,5 @@
-//! A view store in memory in which a flush gets stuck, as in a process that is killed there.
+//! A view store in memory in which a flush gets stuck, as in a process that is killed there, or is
+//! not answered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,13 +20,34 @@ pub(crate) struct Stuck {
     views: MemoryViews,
     /// Commits in the middle of a flush that are still let through.
     left: Arc<AtomicU64>,
+    /// What comes of those after them.
+    fate: Fate,
     pub(crate) stuck: Arc<Notify>,
+    /// How often a space was begun.
+    pub(crate) begun: Arc<AtomicU64>,
+}
+
+/// What comes of commits in the middle of a flush.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// They are kept for ever.
+    Kept,
+    /// One is refused, as by a connection that breaks before it is sent.
+    Lost,
+    /// One is done, and nobody hears of it.
+    Unheard,
 }
 
 impl Stuck {
     /// Lets so many commits in the middle of flushes through, and keeps the next for ever.
     pub(crate) fn after(views: MemoryViews, flushes: u64) -> Self {
-        Self { views, left: Arc::new(AtomicU64::new(flushes)), stuck: Arc::default() }
+        Self::with(views, flushes, Fate::Kept)
+    }
+
+    /// Lets so many commits in the middle of flushes through before one, or all, meet their fate.
+    pub(crate) fn with(views: MemoryViews, flushes: u64, fate: Fate) -> Self {
+        let left = Arc::new(AtomicU64::new(flushes));
+        Self { views, left, fate, stuck: Arc::default(), begun: Arc::default() }
     }
 }
 
@@ -46,13 +68,26 @@ impl ViewStore for Stuck {
         new: &SpaceState,
         changes: &[Change],
     ) -> Result<Commit, StoreError> {
+        if *expected == SpaceState::Empty {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+        }
         if matches!(new, SpaceState::Flushing(_)) {
             let left = self
                 .left
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            if left.is_err() {
-                self.stuck.notify_one();
-                return std::future::pending().await;
+            match (left, self.fate) {
+                (Ok(_), _) => {}
+                (Err(_), Fate::Kept) => {
+                    self.stuck.notify_one();
+                    return std::future::pending().await;
+                }
+                (Err(_), fate) => {
+                    self.left.store(u64::MAX, Ordering::SeqCst);
+                    if let Fate::Unheard = fate {
+                        self.views.commit(space, expected, new, changes).await?;
+                    }
+                    return Err(StoreError::Unavailable("on purpose".to_owned()));
+                }
             }
         }
         self.views.commit(space, expected, new, changes).await
