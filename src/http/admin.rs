@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::{Offset, Partition};
@@ -25,8 +26,9 @@ use super::{Door, NodeInfo, Reason, extract, headers};
 /// How long status waits for the log.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-#[derive(Serialize)]
-struct Status<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Status")]
+pub(super) struct Status<'a> {
     node: &'a NodeInfo,
     version: &'static str,
     ready: bool,
@@ -41,7 +43,7 @@ struct Status<'a> {
     timer: TimerStatus,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct InboxReport<'a> {
     topic: &'a str,
     results: &'a str,
@@ -51,7 +53,8 @@ struct InboxReport<'a> {
     partitions: Vec<Taken>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "InboxPartition")]
 struct Taken {
     /// Of the inbox's topic.
     partition: Partition,
@@ -61,13 +64,14 @@ struct Taken {
     lag: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct OutboxStatus<'a> {
     topic: &'a str,
     partitions: Vec<Relayed>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "OutboxPartition")]
 struct Relayed {
     #[serde(flatten)]
     relay: RelayStatus,
@@ -75,7 +79,7 @@ struct Relayed {
     lag: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct PartitionStatus {
     partition: Partition,
     /// The offset after the last record, if the log said it in time.

@@ -77,7 +77,7 @@ const APP: &[&str] = &[
 const IN_TESTS: [&str; 4] = ["adapters/clock", "adapters/memory", "doc", "test"];
 
 /// The files of `src/events/` that are no domain's.
-const STORED_FORM: [&str; 5] = ["codec", "envelope", "metadata", "record", "tagged"];
+const STORED_FORM: [&str; 6] = ["codec", "envelope", "metadata", "record", "tagged", "variants"];
 
 /// What `ports` has for those who append to the log or commit views.
 const APPEND: [&str; 11] = [
