@@ -44,24 +44,24 @@ pub(super) struct Status<'a> {
 }
 
 #[derive(JsonSchema, Serialize)]
-struct InboxReport<'a> {
+pub(super) struct InboxReport<'a> {
     topic: &'a str,
     results: &'a str,
     group: &'a str,
     #[serde(flatten)]
-    status: InboxStatus,
-    partitions: Vec<Taken>,
+    pub(super) status: InboxStatus,
+    pub(super) partitions: Vec<Taken>,
 }
 
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "InboxPartition")]
-struct Taken {
+pub(super) struct Taken {
     /// Of the inbox's topic.
-    partition: Partition,
+    pub(super) partition: Partition,
     /// The first message that is not done.
     next: Offset,
     /// Messages that are not done, if the topic said it in time.
-    lag: Option<u64>,
+    pub(super) lag: Option<u64>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -123,7 +123,7 @@ impl<'a> OutboxStatus<'a> {
     }
 }
 
-async fn inbox(door: &Door) -> Option<InboxReport<'_>> {
+pub(super) async fn inbox(door: &Door) -> Option<InboxReport<'_>> {
     let inbox = door.inbox.as_ref()?;
     let status = inbox.status();
     let partitions = join_all(status.next.iter().map(|(&partition, &next)| async move {

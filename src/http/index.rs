@@ -11,7 +11,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 35] = [
+pub(super) const ROUTES: [&str; 36] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -43,6 +43,7 @@ pub(super) const ROUTES: [&str; 35] = [
     "GET /admin/status",
     "GET /health/live",
     "GET /health/ready",
+    "GET /metrics",
     "GET /openapi.json",
     "GET /docs",
     "GET /docs/style.css",

@@ -16,6 +16,7 @@ mod health;
 mod index;
 mod jobs;
 mod lists;
+mod metrics;
 mod openapi;
 mod operations;
 mod parameters;
@@ -96,6 +97,8 @@ pub struct Door {
     pub queries: QueriesConfig,
     /// The settings of what looks back.
     pub history: HistoryConfig,
+    /// Whether numbers are served.
+    pub metrics: bool,
     /// Who answers.
     pub node: NodeInfo,
 }
@@ -147,6 +150,7 @@ pub fn router(door: Door) -> Router {
         .route("/admin/status", get(admin::status))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::get))
         .route("/openapi.json", get(openapi::get))
         .route("/docs", get(openapi::docs))
         .route("/docs/style.css", get(openapi::style))

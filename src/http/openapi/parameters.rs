@@ -26,8 +26,9 @@ pub(super) fn command_id_schema() -> Value {
     })
 }
 
-/// What a client's own id does not begin with; `cmd:` may be followed by what Retell gave.
-const OWN_PREFIXES: &str = "(?!(cmd|policy|process|timer|inbox):)";
+/// What a client's own id does not begin with, unless Retell gave it.
+const OWN_PREFIXES: &str = "(?!(policy|process|timer|inbox):|cmd:(?!\
+    [0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\"?$))";
 
 pub(super) fn path(name: &str, schema: Value, description: &str) -> Value {
     json!({
@@ -105,7 +106,7 @@ pub(super) fn none_match() -> Value {
 
 /// When a command may be done.
 pub(super) fn conditions() -> Vec<Value> {
-    let quoted = "\"(?!(cmd|policy|process|timer|inbox):)([!#-\\[\\]-~]|\\\\[\"\\\\]){1,255}\"";
+    let quoted = format!("\"{OWN_PREFIXES}([!#-\\[\\]-~]|\\\\[\"\\\\]){{1,255}}\"");
     let plain = format!("{OWN_PREFIXES}[!#-~][!-~]{{0,254}}");
     vec![
         header(

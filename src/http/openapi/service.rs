@@ -28,6 +28,11 @@ pub(super) fn operations(_: &Domain, schemas: &mut Schemas) -> Vec<Operation> {
             .answers_anybody()
             .answers(200, "They can.", content(JSON, health), &[])
             .refuses(&["not_ready"]),
+        get("/metrics", TAG, "The numbers of this process, for Prometheus")
+            .answers_anybody()
+            .says("Where telemetry.metrics_enabled says so.")
+            .answers(200, "The text form of Prometheus.", content("text/plain", text()), &[])
+            .refuses(&["no_such_route"]),
         get("/", TAG, "The routes").answers(
             200,
             "Each route.",
