@@ -119,7 +119,7 @@ impl Properties {
             .set("log.connection.close", "false")
             // Nobody asked for metrics of this client on the broker (KIP-714).
             .set("enable.metrics.push", "false")
-            // What the clients tell of themselves, for /metrics; 0 is not at all to librdkafka, too.
+            // What the clients tell of themselves, for /metrics; 0: nothing.
             .set("statistics.interval.ms", millis(kafka.statistics_interval))
             .set_log_level(RDKafkaLogLevel::Info);
         Self {

@@ -102,7 +102,10 @@ fn events(door: &Door, schemas: &mut Schemas) -> Operation {
             parameters::limit(max, max.min(100)),
             parameters::query(
                 "cursor",
-                json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})@(0|[1-9][0-9]{0,18})$" }),
+                json!({
+                    "type": "string",
+                    "pattern": "^(0|[1-9][0-9]{0,8})@(0|[1-9][0-9]{0,18})$",
+                }),
                 "The `next_cursor` of the page before.",
             ),
             parameters::after(),

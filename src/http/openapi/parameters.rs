@@ -123,7 +123,7 @@ pub(super) fn conditions() -> Vec<Value> {
                 ],
                 "examples": ["\"4\""],
             }),
-            "The version that the aggregate must have; `*`: it must exist. Not beside If-None-Match.",
+            "The version that the aggregate must have; `*`: it must exist. Not with If-None-Match.",
         ),
         header(
             "If-None-Match",
@@ -149,23 +149,26 @@ pub(super) fn metadata() -> Vec<Value> {
 
 /// The headers of answers; what follows a dot tells apart those of one name.
 pub(super) fn response_headers() -> Value {
-    let header = |description: &str, required: bool, schema: Value| json!({ "description": description, "required": required, "schema": schema });
     let text = || json!({ "type": "string" });
     let positions = || json!({ "type": "string", "pattern": "^[0-9]+@[0-9]+(, [0-9]+@[0-9]+)*$" });
     let version = || json!({ "type": "string", "pattern": "^\"[0-9]+\"$" });
     let number = || json!({ "type": "integer", "minimum": 1 });
     let content = || json!({ "type": "string", "pattern": "^\"[0-9a-f]{32}\"$" });
     json!({
-        "ETag": header("Names the content.", true, content()),
-        "ETag.version": header("The aggregate's version.", true, version()),
+        "ETag": answered("Names the content.", true, content()),
+        "ETag.version": answered("The aggregate's version.", true, version()),
         "Idempotency-Replayed":
-            header("This outcome was given before.", false, json!({ "const": "true" })),
-        "Location": header("Where the job is, relative to this route.", true, text()),
-        "Preference-Applied": header("How long would have been waited.", false, text()),
-        "Retell-Command-Id": header("The id of the command.", true, text()),
-        "Retell-Position": header("What the answer is of.", true, positions()),
-        "Retell-Position.sometimes": header("What the answer is of.", false, positions()),
-        "Retry-After": header("Seconds until the same may succeed.", true, number()),
-        "X-Request-Id": header("The request's name.", true, text()),
+            answered("This outcome was given before.", false, json!({ "const": "true" })),
+        "Location": answered("Where the job is, relative to this route.", true, text()),
+        "Preference-Applied": answered("How long would have been waited.", false, text()),
+        "Retell-Command-Id": answered("The id of the command.", true, text()),
+        "Retell-Position": answered("What the answer is of.", true, positions()),
+        "Retell-Position.sometimes": answered("What the answer is of.", false, positions()),
+        "Retry-After": answered("Seconds until the same may succeed.", true, number()),
+        "X-Request-Id": answered("The request's name.", true, text()),
     })
+}
+
+fn answered(description: &str, required: bool, schema: Value) -> Value {
+    json!({ "description": description, "required": required, "schema": schema })
 }
