@@ -31,6 +31,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "views.redis.connections" => (1, 10_000),
         "http.threads" | "read.threads" => (0, 1_024),
         "http.drain_timeout_ms"
+        | "log.kafka.statistics_interval_ms"
         | "read.commit_interval_ms"
         | "read.kept_bytes_max"
         | "queries.wait_default_ms"

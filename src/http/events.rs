@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -40,8 +41,10 @@ const PARAMETERS: &[&str] = &[
 const STREAMED: &[&str] =
     &["partition", "from", "type", "command", "correlation", "causation", "marks", "after"];
 
-#[derive(Default, Serialize)]
-struct Page {
+#[derive(Default, JsonSchema, Serialize)]
+#[schemars(rename = "LogPage")]
+pub(super) struct Page {
+    #[schemars(with = "Vec<RecordItem<'_>>")]
     items: Vec<Box<RawValue>>,
     next_cursor: Option<Position>,
     /// Of what belongs together: how many records are not here.

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +26,8 @@ use super::{Door, extract, headers, streams};
 pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A projection in a list.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Projection")]
 pub(super) struct Item {
     #[serde(flatten)]
     info: ProjectionInfo,
@@ -38,7 +40,8 @@ pub(super) struct Item {
 }
 
 /// A projection, and how its views are read.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "DescribedProjection")]
 struct Described {
     #[serde(flatten)]
     item: Item,
@@ -47,8 +50,9 @@ struct Described {
     schema: Value,
 }
 
-#[derive(Serialize)]
-struct List {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Projections")]
+pub(super) struct List {
     items: Vec<Described>,
 }
 
