@@ -56,7 +56,7 @@ pub use mending::{MendError, Retried};
 pub use operations::{OperationError, Operations};
 pub use pages::Page;
 pub use parked::{InvalidParkedId, ParkedEvent, ParkedId, ParkedSequence, ParkedState};
-pub(crate) use parked::{PARKED_MAP, Parked, Poison};
+pub(crate) use parked::{PARKED_MAP, Parked, Poison, parked_of};
 pub use past::{Aggregate, Commits, LogItem, LogPage, LogQuery, RecordKind, Traced};
 pub use queries::{Found, QueryError, Views};
 pub use replay::{ReplayError, ReplayOptions, ReplayState, ReplayStatus, Replays};

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Position, Time, Version};
 use crate::events::{Commit, Fingerprint};
 use crate::log::Checkpoint;
-use crate::ports::LogRecord;
+use crate::ports::{LogRecord, Space, StoreError};
 
 /// The map in each space with the aggregates that are held back.
 pub(crate) const PARKED_MAP: &str = "parked";
@@ -44,6 +46,21 @@ pub(crate) struct Parked {
 
 /// All aggregates that are held back, by `TYPE/ID`.
 pub(crate) type ParkedMap = BTreeMap<String, Parked>;
+
+/// What the map of a space says is held back.
+pub(crate) fn parked_of<T: DeserializeOwned>(
+    space: &Space,
+    fields: &BTreeMap<String, Bytes>,
+) -> Result<BTreeMap<String, T>, StoreError> {
+    let torn = |error: serde_json::Error| StoreError::Torn {
+        space: space.to_string(),
+        detail: format!("what is parked: {error}"),
+    };
+    let read = |(aggregate, json): (&String, &Bytes)| {
+        serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
+    };
+    fields.iter().map(read).collect::<Result<_, _>>().map_err(torn)
+}
 
 /// Why a record must be parked, as a fold found out.
 #[derive(Clone, Debug, Eq, PartialEq)]

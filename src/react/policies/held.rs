@@ -5,13 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::config::PoliciesConfig;
 use crate::contract::{Offset, Time};
 use crate::log::Checkpoint;
-use crate::ports::{Ids, Space, StoreError};
+use crate::ports::Ids;
 use crate::read::{PARKED_MAP, Parked, Poison};
 
 use super::chunk::Entry;
@@ -63,16 +62,4 @@ impl Held {
 pub(super) fn done_to(held: &HeldMap, committed: Checkpoint) -> Checkpoint {
     let begins = held.values().map(|held| held.parked.before);
     begins.chain([committed]).min_by_key(|at| at.next).unwrap_or(committed)
-}
-
-/// What a space has of them.
-pub(super) fn read(space: &Space, fields: &BTreeMap<String, Bytes>) -> Result<HeldMap, StoreError> {
-    let torn = |error: serde_json::Error| StoreError::Torn {
-        space: space.to_string(),
-        detail: format!("what is held back: {error}"),
-    };
-    let read = |(aggregate, json): (&String, &Bytes)| {
-        serde_json::from_slice(json).map(|held| (aggregate.clone(), held))
-    };
-    fields.iter().map(read).collect::<Result<_, _>>().map_err(torn)
 }

@@ -4,6 +4,7 @@ use crate::contract::{Offset, Start};
 use crate::events::Claim;
 use crate::log::{Checkpoint, Mark, Tracker};
 use crate::ports::{Dropped, SpaceState, StoreError};
+use crate::read::parked_of;
 
 use super::held;
 use super::past::KNOWN_MS;
@@ -41,7 +42,7 @@ impl Runner {
         self.state = state;
         self.mending.clear();
         self.in_mending.clear();
-        self.held = held::read(&self.space, &fields)?;
+        self.held = parked_of(&self.space, &fields)?;
         self.changed.clear();
         self.find_next_due().await
     }

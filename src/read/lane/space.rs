@@ -1,15 +1,12 @@
 //! Where a lane's space stands: as the lane left it, moved by another, or lost.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use crate::log::Tracker;
 use crate::ports::{Space, SpaceState, StoreError, ViewStore};
 
 use super::super::generations::drop_whole;
-use super::super::parked::{PARKED_MAP, ParkedMap};
+use super::super::parked::{PARKED_MAP, ParkedMap, parked_of};
 use super::super::status::LaneState;
 use super::{Halt, IDLE_CHECK, Lane, LaneParts, STILL_CHECKS};
 
@@ -31,7 +28,7 @@ impl Lane {
             Some(checkpoint) => {
                 self.tracker = Tracker::resume(&checkpoint).checking(self.parts.checks);
                 self.state = state;
-                self.parked = read_parked(space, &parked)?;
+                self.parked = parked_of(space, &parked)?;
                 if self.build.is_none() {
                     self.kept.committed(checkpoint, &[], asked_at);
                 }
@@ -97,7 +94,7 @@ impl Lane {
             return Err(Halt::Reopen);
         }
         self.tracker = Tracker::resume(is);
-        self.parked = read_parked(&self.parts.space, &parked)?;
+        self.parked = parked_of(&self.parts.space, &parked)?;
         self.state = state;
         self.publish(false);
         Ok(())
@@ -121,7 +118,7 @@ impl Lane {
             still = if state == last { still + 1 } else { 0 };
             last = state;
             self.state = last.clone();
-            self.parked = read_parked(&self.parts.space, &parked)?;
+            self.parked = parked_of(&self.parts.space, &parked)?;
             self.say(LaneState::StandingBy);
         }
         Ok(())
@@ -134,16 +131,5 @@ pub(in super::super) async fn parked_in(
     space: &Space,
 ) -> Result<ParkedMap, StoreError> {
     let (_, fields) = store.read_map(space, PARKED_MAP).await?;
-    read_parked(space, &fields)
-}
-
-fn read_parked(space: &Space, fields: &BTreeMap<String, Bytes>) -> Result<ParkedMap, StoreError> {
-    let torn = |error: serde_json::Error| StoreError::Torn {
-        space: space.to_string(),
-        detail: format!("what is parked: {error}"),
-    };
-    let read = |(aggregate, json): (&String, &Bytes)| {
-        serde_json::from_slice(json).map(|parked| (aggregate.clone(), parked))
-    };
-    fields.iter().map(read).collect::<Result<_, _>>().map_err(torn)
+    parked_of(space, &fields)
 }
