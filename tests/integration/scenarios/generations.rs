@@ -246,7 +246,7 @@ async fn a_flush_that_is_not_answered_goes_on_where_it_is() {
         let replay = app.replay_with(Some("accounts"), REQUIRE_EQUAL).await;
         assert_eq!((&replay.state, replay.compared.differences), (&ReplayState::Done, 0));
         let begun = stuck.begun.load(Ordering::SeqCst) - begun;
-        assert_eq!(begun, PARTITIONS.into(), "{fate:?} after {flushes}: no partition twice");
+        assert_eq!(begun, u64::from(PARTITIONS), "{fate:?} after {flushes}: no partition twice");
         for (i, done) in done.iter().enumerate() {
             assert_eq!(app.view(&format!("a{i}"), done).await.balance, 5);
         }
