@@ -19,7 +19,9 @@ async fn pictures_of_the_main_pages() {
         }
     }
     app.withdraw("ann", 1_290).await.ok();
-    app.withdraw("bob", 990_000).await.problem(422, "insufficient_funds");
+    let withdraw = json!({"type": "WithdrawMoney", "amount": 990_000});
+    let refused = app.post("/commands/account/bob", &withdraw).header("idempotency-key", "w-1");
+    app.ask(refused).await.problem(422, "insufficient_funds");
     let message = json!({"type": "ProduceMessage", "text": "Your order 7741 has shipped"});
     let produced = app.post("/commands/message/m-7741", &message);
     let produced = app.ask(produced.header("x-correlation-id", "order-7741")).await.ok();
