@@ -34,7 +34,7 @@ async fn pictures_of_the_main_pages() {
         ("answer", &*found, "MessageConsumed", (1200, 800), false),
         ("aggregate", "#/aggregates/account/ann", "State at version 5", (1200, 720), true),
         ("log", "#/log", "insufficient_funds", (1200, 720), false),
-        ("phone", &*found, "MessageConsumed", (390, 760), false),
+        ("phone", &*found, "consume-message", (390, 760), false),
     ] {
         browser.size(width, height).await;
         browser.prefer_dark(dark).await;
