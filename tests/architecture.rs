@@ -16,6 +16,7 @@ mod architecture {
     mod names;
     mod portable;
     mod report;
+    mod scripts;
     mod settings;
     mod sizes;
     mod soundness;

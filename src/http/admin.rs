@@ -84,6 +84,9 @@ struct PartitionStatus {
     partition: Partition,
     /// The offset after the last record, if the log said it in time.
     end: Option<Offset>,
+    /// Records that the projection furthest behind had still to fold, each 5 seconds of the last
+    /// minutes, the newest last.
+    recent_lag: Vec<u64>,
     #[serde(flatten)]
     writer: WriterStatus,
 }
@@ -142,5 +145,11 @@ async fn partitions(door: &Door) -> Vec<PartitionStatus> {
         (partition, end.ok().and_then(Result::ok))
     }));
     let all = ends.await.into_iter().zip(writers);
-    all.map(|((partition, end), writer)| PartitionStatus { partition, end, writer }).collect()
+    all.map(|((partition, end), writer)| PartitionStatus {
+        partition,
+        end,
+        recent_lag: door.views.recent_lag(partition),
+        writer,
+    })
+    .collect()
 }

@@ -55,7 +55,8 @@ pub(super) struct Page {
 /// What a request asks for.
 struct Asked {
     partition: Option<Partition>,
-    from: From,
+    /// None: from the beginning.
+    from: Option<From>,
     cursor: Option<Position>,
     limit: usize,
     wanted: Wanted,
@@ -87,8 +88,8 @@ pub(super) async fn list(
     let wait = Wait::of(request.headers(), &door.queries)?;
     let response = in_time(&door, async {
         match asked.wanted.ids.first() {
-            Some((by, id)) => together(&door, &asked, *by, id, &wait).await,
-            None => Ok(json(StatusCode::OK, &page(&door, &asked).await?)),
+            Some((by, id)) if !asked.has_place() => together(&door, &asked, *by, id, &wait).await,
+            _ => Ok(json(StatusCode::OK, &page(&door, &asked).await?)),
         }
     });
     Ok(wait.applied(response.await?))
@@ -169,11 +170,16 @@ impl Asked {
         let partition = partition(door, &asked)?;
         Ok(Self {
             partition,
-            from: from(&asked, partition)?.unwrap_or(From::Offset(Offset(0))),
+            from: from(&asked, partition)?,
             cursor: asked.parsed::<Position>("cursor", "the next_cursor of an answer")?,
             limit: asked.limit(door.history.page_len_max)?,
             wanted: Wanted::read(&asked)?,
         })
+    }
+
+    /// Whether the log is read from some place on; an id only says then which records are wanted.
+    const fn has_place(&self) -> bool {
+        self.from.is_some() || self.cursor.is_some()
     }
 
     /// Whether a partition is asked for, and not read yet.
@@ -186,7 +192,10 @@ impl Asked {
         if let Some(cursor) = self.cursor.filter(|cursor| cursor.partition == partition) {
             return Ok(cursor.offset);
         }
-        self.from.offset_in(door, partition).await
+        match self.from {
+            Some(from) => from.offset_in(door, partition).await,
+            None => Ok(Offset(0)),
+        }
     }
 }
 

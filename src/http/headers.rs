@@ -60,12 +60,22 @@ pub(super) fn accept(headers: &HeaderMap, wanted: &'static str) -> Result<(), Pr
 
 /// Whether a client asks for events as they come instead of what is there now.
 pub(super) fn wants_events(headers: &HeaderMap) -> bool {
+    names(headers, EVENT_STREAM)
+}
+
+/// Whether a client asks for a page to look at, as browsers do.
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    names(headers, "text/html") && !names(headers, "application/json")
+}
+
+/// Whether Accept has this type by its name.
+fn names(headers: &HeaderMap, wanted: &str) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|text| text.split(','));
     ranges.any(|range| {
         let mut parts = range.split(';').map(str::trim);
         let is_refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
-        parts.next().is_some_and(|range| range.eq_ignore_ascii_case(EVENT_STREAM))
+        parts.next().is_some_and(|range| range.eq_ignore_ascii_case(wanted))
             && !parts.any(is_refused)
     })
 }

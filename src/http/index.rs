@@ -1,16 +1,20 @@
-//! `GET /`: the routes, until the dashboard is there.
+//! `GET /`: the dashboard to a browser, the routes as JSON to everyone else.
 
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::response::Response;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{LOCATION, VARY};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
 use super::queries::json;
-use super::{extract, headers};
+use super::{Door, dashboard, extract, headers};
 
-/// Every route, in the order of the table in [`super::router`].
+/// Every route, in the order of the table in [`super::router`]; the dashboard's files are its own
+/// matter.
 pub(super) const ROUTES: [&str; 36] = [
     "POST /commands",
     "POST /commands/{aggregate}",
@@ -57,9 +61,36 @@ pub(super) struct Index {
     routes: &'static [&'static str],
 }
 
-pub(super) async fn get(request: Request) -> Result<Response, Problem> {
+/// `GET /`, and `http.base_path` with a slash at its end or without.
+pub(super) async fn get(
+    State(door): State<Arc<Door>>,
+    request: Request,
+) -> Result<Response, Problem> {
     extract::no_parameters(request.uri())?;
-    headers::accept_json(request.headers())?;
-    let version = env!("CARGO_PKG_VERSION");
-    Ok(json(StatusCode::OK, &Index { service: "retell", version, routes: &ROUTES }))
+    let base_path = door.http.base_path.trim_end_matches('/');
+    let response = if headers::wants_html(request.headers()) {
+        // What is nested has no slash at its end: the page's links stand below one.
+        match base_path.rsplit('/').next() {
+            Some(last) if request.uri().path() == "/" && !last.is_empty() => below(last),
+            _ => dashboard::page(request.headers()),
+        }
+    } else {
+        headers::accept_json(request.headers())?;
+        let version = env!("CARGO_PKG_VERSION");
+        json(StatusCode::OK, &Index { service: "retell", version, routes: &ROUTES })
+    };
+    Ok(varying(response))
+}
+
+/// Sends a browser to the same place with a slash, wherever that is nested.
+fn below(last: &str) -> Response {
+    let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+    response.headers_mut().insert(LOCATION, headers::value(format!("{last}/")));
+    response
+}
+
+/// Two answers under one URL: a cache must not give one for the other.
+fn varying(mut response: Response) -> Response {
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    response
 }

@@ -7,6 +7,7 @@ mod admin;
 mod aggregates;
 mod body;
 mod commands;
+mod dashboard;
 mod event_stream;
 mod events;
 mod extract;
@@ -154,7 +155,8 @@ pub fn router(door: Door) -> Router {
         .route("/openapi.json", get(openapi::get))
         .route("/docs", get(openapi::docs))
         .route("/docs/style.css", get(openapi::style))
-        .route("/", get(index::get));
+        .route("/", get(index::get))
+        .merge(dashboard::files());
     let routes = match base_path.as_str() {
         "" => routes,
         // The nested `/` is the base path as it is; people also end it with a slash.

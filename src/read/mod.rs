@@ -29,6 +29,7 @@ mod parked;
 mod past;
 mod queries;
 mod rate;
+mod recent_lag;
 mod reload;
 mod replay;
 mod requests;

@@ -22,6 +22,7 @@ use super::generations::Live;
 use super::measured::ProjectionMeasures;
 use super::pace::Pace;
 use super::past::Records;
+use super::recent_lag::RecentLag;
 use super::reload::Reload;
 use super::sample::Sampled;
 use super::status::LaneState;
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) store_gate: Gate,
     pub(super) ends: Ends,
+    pub(super) recent_lag: RecentLag,
     /// Of each partition, what a query that waits for it hurries.
     pub(super) paces: Vec<Pace>,
     pub(super) entries: BTreeMap<&'static str, Entry>,

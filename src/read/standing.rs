@@ -18,6 +18,13 @@ impl Views {
         self.0.entries.values().map(|entry| self.info(entry)).collect()
     }
 
+    /// Records that the projection furthest behind had still to fold of a partition: one sample
+    /// each 5 seconds of the last minutes, the newest last.
+    #[must_use]
+    pub fn recent_lag(&self, partition: Partition) -> Vec<u64> {
+        self.0.recent_lag.get(partition)
+    }
+
     fn info(&self, entry: &Entry) -> ProjectionInfo {
         let live = entry.live.borrow().clone();
         let name = entry.projection.name().as_str();

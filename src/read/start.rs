@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::{HistoryConfig, ReadConfig, ReplayConfig, StreamsConfig, VerifyConfig};
 use crate::gate::Gate;
-use crate::log::Checks;
+use crate::log::{Checks, Partitions};
 use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
 use crate::shutdown::Shutdown;
 
@@ -19,6 +20,7 @@ use super::operations::Operations;
 use super::pace::Pace;
 use super::past::Records;
 use super::queries::{Inner, Views};
+use super::recent_lag::RecentLag;
 use super::replay::Replays;
 use super::requests::Queues;
 use super::streams::Streams;
@@ -104,11 +106,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
     let paces = feeds.iter().map(Feed::pace).collect();
-    let linger = |_| Pace::new(history.commit_interval);
-    let lingering = projections.iter().filter(|projection| projection.reads_records());
-    let lingers: BTreeMap<&'static str, Vec<Pace>> = lingering
-        .map(|projection| (projection.name().as_str(), partitions.iter().map(linger).collect()))
-        .collect();
+    let lingers = lingers(&projections, partitions, history.commit_interval);
     let shared = Arc::new(Shared {
         log: log.clone(),
         store: store.clone(),
@@ -141,7 +139,24 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         tasks.spawn(supervisor.run(shutdown.clone()));
     }
     let records = Records::new(log.clone(), history);
-    let views =
-        Views::new(Inner { log, store, store_gate, ends, paces, entries, records, streams });
+    let recent_lag = RecentLag::new(partitions);
+    let sampling = recent_lag.clone();
+    let inner =
+        Inner { log, store, store_gate, ends, recent_lag, paces, entries, records, streams };
+    let views = Views::new(inner);
+    tasks.spawn(sampling.run(views.clone(), shutdown.clone()));
     Reading { views, replays, verifications, operations: Operations::new(queues), feeds }
+}
+
+/// The paces of those that commit rarely while records keep coming.
+fn lingers(
+    projections: &Projections,
+    partitions: Partitions,
+    interval: Duration,
+) -> BTreeMap<&'static str, Vec<Pace>> {
+    let linger = |_| Pace::new(interval);
+    let lingering = projections.iter().filter(|projection| projection.reads_records());
+    lingering
+        .map(|projection| (projection.name().as_str(), partitions.iter().map(linger).collect()))
+        .collect()
 }

@@ -33,10 +33,10 @@ pub(super) fn operations(_: &Domain, schemas: &mut Schemas) -> Vec<Operation> {
             .says("Where telemetry.metrics_enabled says so.")
             .answers(200, "The text form of Prometheus.", content("text/plain", text()), &[])
             .refuses(&["no_such_route"]),
-        get("/", TAG, "The routes").answers(
+        get("/", TAG, "The routes, or the dashboard to a browser").answers(
             200,
-            "Each route.",
-            content(JSON, schemas.of::<Index>()),
+            "Each route; the dashboard to who accepts text/html, and not application/json.",
+            page_or_json(schemas.of::<Index>()),
             &[],
         ),
         get("/openapi.json", TAG, "This document")
@@ -54,6 +54,12 @@ pub(super) fn operations(_: &Domain, schemas: &mut Schemas) -> Vec<Operation> {
             .answers(200, "A stylesheet.", content("text/css", text()), &["ETag"])
             .answers(304, "The client has it.", Value::Null, &["ETag"]),
     ]
+}
+
+fn page_or_json(schema: Value) -> Value {
+    let mut both = content(JSON, schema);
+    both["text/html"] = json!({ "schema": { "type": "string" } });
+    both
 }
 
 /// The document of a problem, with every code of our own.

@@ -12,6 +12,7 @@ mod http_admin;
 mod http_batch;
 mod http_commands;
 mod http_conditions;
+mod http_dashboard;
 mod http_history;
 mod http_input;
 mod http_jobs;

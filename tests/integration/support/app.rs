@@ -159,6 +159,11 @@ impl TestApp {
         tokio::time::timeout(PATIENCE, asking).await.expect("the answer comes in time")
     }
 
+    /// Where it is, with `http.base_path`.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) fn post(&self, path: &str, json: &Value) -> RequestBuilder {
         self.request(Method::POST, path).json(json)
     }

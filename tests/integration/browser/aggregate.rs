@@ -1,0 +1,63 @@
+//! An aggregate: its timeline, its state at any version, and what changed between two.
+
+use crate::support::app::TestApp;
+use crate::support::browser::Browser;
+
+const ENTER: &str = "\u{e007}";
+
+#[tokio::test]
+async fn its_state_is_seen_at_any_version_and_compared_with_any_other() {
+    let app = TestApp::spawn().await;
+    app.open_account("ann", "Ann").await.ok();
+    for amount in [100, 20, 3] {
+        app.deposit("ann", amount).await.ok();
+    }
+    let browser = Browser::open(app.url()).await;
+    browser.go("#/aggregates/account/ann").await;
+    browser.sees("State at version 4, against 3").await;
+    let changed = "return [...document.querySelectorAll('.line:is(.del, .add) .body')]
+        .map(it => it.innerText.trim()).join(' ')";
+    browser.until(&format!("{changed} === '\"balance\": 120 \"balance\": 123'")).await;
+
+    browser.keys("[").await;
+    browser.sees("State at version 3, against 2").await;
+    browser.until("return location.hash.endsWith('?version=3')").await;
+    browser
+        .run(
+            "const slider = document.getElementById('version');
+         slider.value = 1;
+         slider.dispatchEvent(new Event('input', { bubbles: true }));",
+        )
+        .await;
+    browser.sees("State at version 1, its first").await;
+    browser.enter("#compare", "4").await;
+    browser.keys(ENTER).await;
+    browser.sees("State at version 1, against 4").await;
+    browser.until(&format!("{changed} === '\"balance\": 123 \"balance\": 0'")).await;
+    browser.click("[data-version='2'] button").await;
+    browser.sees("State at version 2, against 4").await;
+    browser.is_calm(&[]).await;
+}
+
+#[tokio::test]
+async fn its_timeline_goes_on_and_a_long_one_is_read_in_pages() {
+    let app = TestApp::spawn().await;
+    app.open_account("ann", "Ann").await.ok();
+    for _ in 0..149 {
+        app.deposit("ann", 1).await.ok();
+    }
+    let browser = Browser::open(app.url()).await;
+    browser.go("#/aggregates/account/ann").await;
+    browser.sees("State at version 150, against 149").await;
+    let rows = "return document.querySelectorAll('.timeline li').length";
+    browser.until(&format!("{rows} === 100")).await;
+    app.deposit("ann", 1).await.ok();
+    browser.sees("State at version 151, against 150").await;
+    browser.until(&format!("{rows} === 101")).await;
+    browser.press("Earlier, 50 more").await;
+    browser.until(&format!("{rows} === 151")).await;
+    browser.go("#/aggregates/account/ann?version=7").await;
+    browser.sees("State at version 7, against 6").await;
+    browser.until("return document.querySelector('.timeline .now').dataset.version === '7'").await;
+    browser.is_calm(&[]).await;
+}
