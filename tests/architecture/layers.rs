@@ -11,7 +11,7 @@ use super::report::Violation;
 use super::tree::Source;
 
 /// What a part may import beside itself. `adapters/*` stands for each adapter, `process` for
-/// `config`, `gate`, `shutdown` and `telemetry`, which know nothing of ours.
+/// `config`, `gate`, `shutdown`, `spans` and `telemetry`, which know nothing of ours.
 const TABLE: &[(&str, &[&str])] = &[
     // What a user writes knows its stored form, which is made of the contract's types.
     ("contract", &["stored"]),
@@ -192,7 +192,7 @@ fn row(part: &str) -> Option<&'static [&'static str]> {
 
 fn row_name(part: &str) -> &str {
     match part {
-        "config" | "gate" | "shutdown" | "telemetry" => "process",
+        "config" | "gate" | "shutdown" | "spans" | "telemetry" => "process",
         adapter if adapter.starts_with("adapters/") => "adapters/*",
         other => other,
     }
