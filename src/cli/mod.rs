@@ -6,6 +6,7 @@ mod bar;
 mod config;
 mod following;
 mod history;
+mod key;
 mod log;
 mod parked;
 mod replay;
@@ -40,6 +41,9 @@ enum Command {
     Serve(serve::Args),
     /// Print the settings as they are used, without secrets
     Config(config::Args),
+    /// Make an API key
+    #[command(subcommand)]
+    Key(key::Command),
     /// Check or create the topic that is the log
     Topic(topic::Args),
     /// Copy a log: to production, to a backup and back
@@ -76,6 +80,7 @@ pub fn run(cli: Cli) -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Key(command)) => key::run(&command),
         Some(Command::Topic(args)) => on_threads(topic::run(args)),
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),

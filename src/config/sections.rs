@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::auth::RateConfig;
 use super::url::{LogUrl, ViewsUrl};
 
 /// `[http]`
@@ -36,6 +37,8 @@ pub struct HttpConfig {
     /// How long requests may go on after a signal to stop.
     #[serde(rename = "drain_timeout_ms", deserialize_with = "millis")]
     pub drain_timeout: Duration,
+    /// How often one caller may ask.
+    pub rate: RateConfig,
 }
 
 /// `[log]`

@@ -10,7 +10,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 32] = [
+pub(super) const ROUTES: [&str; 33] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -40,6 +40,7 @@ pub(super) const ROUTES: [&str; 32] = [
     "POST /admin/parked/{id}/discard",
     "POST /admin/policies/{name}/begin",
     "GET /admin/status",
+    "GET /admin/me",
     "GET /health/live",
     "GET /health/ready",
     "GET /",

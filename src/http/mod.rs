@@ -7,6 +7,7 @@ mod admin;
 mod aggregates;
 mod body;
 mod commands;
+mod entrance;
 mod event_stream;
 mod events;
 mod extract;
@@ -16,6 +17,7 @@ mod health;
 mod index;
 mod jobs;
 mod lists;
+mod me;
 mod operations;
 mod parameters;
 mod parked;
@@ -28,6 +30,7 @@ mod replays;
 mod request_id;
 mod schemas;
 mod serve;
+mod shield;
 mod streams;
 mod traces;
 mod verifications;
@@ -39,6 +42,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use uuid::Uuid;
 
+use crate::auth::Authority;
 use crate::config::{HistoryConfig, HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
@@ -55,12 +59,17 @@ pub use commands::InboxWording;
 pub use health::Reason;
 pub use serve::serve;
 
+use entrance::Entrance;
 use frame::FrameLayer;
 use request_id::RequestIds;
 
 /// What the door opens to: handles, cheap to clone.
 #[derive(Clone)]
 pub struct Door {
+    /// Knows who asks.
+    pub authority: Authority,
+    /// Whether metrics are for everybody.
+    pub metrics_open: bool,
     /// Takes commands.
     pub commands: Commands,
     /// Answers queries.
@@ -118,6 +127,7 @@ pub struct NodeInfo {
 pub fn router(door: Door) -> Router {
     let base_path = door.http.base_path.trim_end_matches('/').to_owned();
     let ids = RequestIds::new(door.node.instance);
+    let entrance = Entrance::new(door.authority.clone(), base_path.clone(), door.metrics_open);
     let routes = Router::new()
         .route("/commands", post(commands::post_batch))
         .route("/commands/{aggregate}", post(commands::post_new))
@@ -144,6 +154,7 @@ pub fn router(door: Door) -> Router {
         .route("/admin/parked/{id}/discard", post(parked::discard))
         .route("/admin/policies/{name}/begin", post(policies::begin))
         .route("/admin/status", get(admin::status))
+        .route("/admin/me", get(me::get))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/", get(index::get));
@@ -156,5 +167,5 @@ pub fn router(door: Door) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::no_route)
         .with_state(Arc::new(door))
-        .layer(FrameLayer(ids))
+        .layer(FrameLayer { ids, entrance, is_tls: false })
 }

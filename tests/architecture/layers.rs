@@ -36,12 +36,23 @@ const TABLE: &[(&str, &[&str])] = &[
     // An adapter knows its port and its settings, never another adapter.
     ("adapters/*", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
     ("adapters", &[]),
+    // Who asks, without HTTP: the door alone sees it, the composition root starts it.
+    ("auth", &["clock", "contract", "process"]),
     // The door knows the handles of the loops, and of the ports what reads.
-    ("http", &["clock", "contract", "ports", "process", "react", "read", "stored", "write"]),
+    (
+        "http",
+        &["auth", "clock", "contract", "ports", "process", "react", "read", "stored", "write"],
+    ),
     ("process", &[]),
     // Only `app` sees adapters and domains together, and only `cli` sees `app`.
     ("app", APP),
-    ("cli", &["app", "clock", "contract", "http", "log", "ports", "process", "stored", "transfer"]),
+    (
+        "cli",
+        &[
+            "app", "auth", "clock", "contract", "http", "log", "ports", "process", "stored",
+            "transfer",
+        ],
+    ),
     ("main", &["cli", "process"]),
 ];
 
@@ -55,6 +66,7 @@ const APP: &[&str] = &[
     "adapters/*",
     "aggregates",
     "append",
+    "auth",
     "clock",
     "commands",
     "contract",

@@ -1,5 +1,9 @@
 //! What a user sees, end to end, and what happens when something outside goes wrong.
 
+mod auth_keys;
+mod auth_roles;
+mod auth_streams;
+mod auth_tokens;
 mod command_line;
 mod copy_file;
 mod copy_log;
