@@ -369,7 +369,8 @@ fn collect_projections(
 /// Who this process is: by the settings, else by the host's name and the address of the door.
 fn identity(config: &Config, ids: &Ids, policies: &Policies) -> Identity {
     let NodeConfig { id, address } = &config.node;
-    let listen = || format!("http://{}", config.http.listen);
+    let scheme = if config.http.tls.is_used() { "https" } else { "http" };
+    let listen = || format!("{scheme}://{}", config.http.listen);
     Identity {
         node: if id.is_empty() { host_name() } else { id.clone() },
         instance: ids.next(),

@@ -43,10 +43,16 @@ impl App {
         }
         let config = self.config.http.clone();
         let closing = self.closing.clone();
-        let serving = http::serve(listener, router, closing.clone(), &config);
+        let serving = async {
+            let served = http::serve(listener, router, closing.clone(), &config).await;
+            // Where it could not begin, nobody asks for the end.
+            closing.request();
+            served
+        };
         let ending = async {
             let ended = tokio::select! {
                 () = shutdown.requested() => Ok(()),
+                () = closing.requested() => Ok(()),
                 reason = self.log_gate.refused() => Err(LogError::Settings(vec![reason]).into()),
             };
             closing.request();

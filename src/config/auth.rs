@@ -1,4 +1,4 @@
-//! The sections about who asks: `[auth]`, `[auth.jwt]` and `[http.rate]`.
+//! The sections about who asks, and how: `[auth]`, `[auth.jwt]`, `[http.rate]` and `[http.tls]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -68,6 +68,28 @@ pub struct RateConfig {
     pub burst_requests_max: u32,
 }
 
+/// `[http.tls]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TlsConfig {
+    /// The chain of certificates; empty: no TLS.
+    pub certificate_file: String,
+    /// The key of the first of them.
+    pub key_file: String,
+    /// How often both are looked at.
+    #[serde(rename = "reload_interval_ms", deserialize_with = "millis")]
+    pub reload_interval: Duration,
+}
+
+impl TlsConfig {
+    /// Whether there is a certificate.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        !self.certificate_file.is_empty()
+    }
+}
+
 impl AuthConfig {
     /// Whether callers are asked who they are.
     #[must_use]
@@ -107,6 +129,13 @@ pub(super) fn check(config: &Config) -> Option<Finding> {
         let is_named = !jwt.is_used() || !jwt.audience.is_empty();
         wrong(is_named, &["auth.jwt.audience"], || {
             "tokens need an audience, or those for other services would do".to_owned()
+        })
+    })
+    .or_else(|| {
+        let tls = &config.http.tls;
+        let is_pair = tls.certificate_file.is_empty() == tls.key_file.is_empty();
+        wrong(is_pair, &["http.tls.certificate_file", "http.tls.key_file"], || {
+            "certificate_file and key_file are set together".to_owned()
         })
     })
     .or_else(|| {

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use auth::{AuthConfig, JwtConfig, RateConfig};
+pub use auth::{AuthConfig, JwtConfig, RateConfig, TlsConfig};
 pub use outside::{InboxConfig, OutboxConfig};
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};

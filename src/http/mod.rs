@@ -32,6 +32,7 @@ mod schemas;
 mod serve;
 mod shield;
 mod streams;
+mod tls;
 mod traces;
 mod verifications;
 mod wait;
@@ -127,6 +128,7 @@ pub struct NodeInfo {
 pub fn router(door: Door) -> Router {
     let base_path = door.http.base_path.trim_end_matches('/').to_owned();
     let ids = RequestIds::new(door.node.instance);
+    let is_tls = door.http.tls.is_used();
     let entrance = Entrance::new(door.authority.clone(), base_path.clone(), door.metrics_open);
     let routes = Router::new()
         .route("/commands", post(commands::post_batch))
@@ -167,5 +169,5 @@ pub fn router(door: Door) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::no_route)
         .with_state(Arc::new(door))
-        .layer(FrameLayer { ids, entrance, is_tls: false })
+        .layer(FrameLayer { ids, entrance, is_tls })
 }
