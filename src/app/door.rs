@@ -11,14 +11,6 @@ use crate::shutdown::Shutdown;
 
 use super::{App, AppError};
 
-fn open_to_all(address: SocketAddr) -> AppError {
-    let detail = format!(
-        "other machines reach {address}, and nobody is asked who they are: set auth.keys_file or \
-         [auth.jwt], or auth.allow_open = true where a layer of your own asks"
-    );
-    AppError::Setting { key: "http.listen", detail }
-}
-
 impl App {
     /// The routes of Retell, to merge with others and to put layers around.
     pub fn router(&self) -> Router {
@@ -100,4 +92,12 @@ impl App {
             },
         }
     }
+}
+
+fn open_to_all(address: SocketAddr) -> AppError {
+    let detail = format!(
+        "other machines reach {address}, and nobody is asked who they are: set auth.keys_file or \
+         [auth.jwt], or auth.allow_open = true where a layer of your own asks"
+    );
+    AppError::Setting { key: "http.listen", detail }
 }
