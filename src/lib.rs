@@ -20,6 +20,7 @@ pub mod config;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod measure;
 pub mod react;
 pub mod read;
 pub mod shutdown;

@@ -11,6 +11,7 @@ mod architecture {
     mod imports;
     mod layers;
     mod licence;
+    mod metrics;
     mod names;
     mod portable;
     mod report;

@@ -84,6 +84,7 @@ impl App {
             http: self.config.http.clone(),
             queries: self.config.queries.clone(),
             history: self.config.history.clone(),
+            metrics: self.config.telemetry.metrics_enabled,
             node: NodeInfo {
                 id: self.node.node.clone(),
                 address: self.node.address.clone(),

@@ -111,6 +111,12 @@ impl Authority {
         }
     }
 
+    /// Whether callers are asked who they are.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.known.anonymous.is_none()
+    }
+
     /// Whether a user's own decision allows what roles allow.
     #[must_use]
     pub fn allows(&self, principal: &Principal, asked: Asked<'_>) -> bool {

@@ -140,7 +140,7 @@ pub(super) fn check(config: &Config) -> Option<Finding> {
     })
     .or_else(|| {
         wrong(is_private(&jwt.jwks), &["auth.jwt.jwks"], || {
-            "over http:// anybody on the way could put in keys of their own; use https://, or a file"
+            "over http:// anybody on the way could put in their own keys; use https://, or a file"
                 .to_owned()
         })
     })

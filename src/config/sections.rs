@@ -75,6 +75,9 @@ pub struct KafkaConfig {
     /// How long one request may take.
     #[serde(rename = "socket_timeout_ms", deserialize_with = "millis")]
     pub socket_timeout: Duration,
+    /// How often the clients tell of themselves; zero: never.
+    #[serde(rename = "statistics_interval_ms", deserialize_with = "millis")]
+    pub statistics_interval: Duration,
     /// Memory of a reader's queue, in KiB.
     pub queue_kib_max: u32,
     /// Properties passed to librdkafka.
@@ -321,6 +324,8 @@ pub struct TelemetryConfig {
     pub filter: String,
     /// How.
     pub format: LogFormat,
+    /// Whether numbers are served at `/metrics`.
+    pub metrics_enabled: bool,
 }
 
 /// How log lines look.

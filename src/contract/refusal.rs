@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A refusal as clients see it: a stable code to branch on, and a sentence for people.
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// let refusal = Refusal::new("insufficient_funds", "the balance is 500, 900 were asked for");
 /// assert_eq!(refusal.code, "insufficient_funds");
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Refusal {
     /// Stable, in snake case; becomes the `code` of the problem document.
     pub code: Cow<'static, str>,

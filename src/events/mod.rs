@@ -13,6 +13,7 @@ mod metadata;
 mod record;
 mod sample;
 mod tagged;
+mod variants;
 
 pub(crate) use codec::known_schema;
 pub use codec::{Decoded, Undecodable, Unencodable, decode, decode_any, encode};
@@ -25,3 +26,4 @@ pub use record::{AggregateRef, Claim, Commit, RECORD_VERSION, StoredEvent, Unrea
 pub(crate) use sample::variants;
 pub use tagged::Tagged;
 pub(crate) use tagged::to_wire;
+pub(crate) use variants::{variant_content, variant_names};

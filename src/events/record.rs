@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -62,7 +63,7 @@ pub struct Commit<'a> {
 }
 
 /// An aggregate in a record.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct AggregateRef<'a> {
     /// The name of its type.
     #[serde(borrow, rename = "type")]
@@ -89,7 +90,7 @@ pub struct StoredEvent<'a> {
 }
 
 /// A writer's claim to a partition.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Claim {
     /// The version of this format.
     pub v: u32,

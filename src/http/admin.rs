@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::{Offset, Partition};
@@ -25,8 +26,9 @@ use super::{Door, NodeInfo, Reason, extract, headers};
 /// How long status waits for the log.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-#[derive(Serialize)]
-struct Status<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Status")]
+pub(super) struct Status<'a> {
     node: &'a NodeInfo,
     version: &'static str,
     ready: bool,
@@ -41,33 +43,35 @@ struct Status<'a> {
     timer: TimerStatus,
 }
 
-#[derive(Serialize)]
-struct InboxReport<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct InboxReport<'a> {
     topic: &'a str,
     results: &'a str,
     group: &'a str,
     #[serde(flatten)]
-    status: InboxStatus,
-    partitions: Vec<Taken>,
+    pub(super) status: InboxStatus,
+    pub(super) partitions: Vec<Taken>,
 }
 
-#[derive(Serialize)]
-struct Taken {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "InboxPartition")]
+pub(super) struct Taken {
     /// Of the inbox's topic.
-    partition: Partition,
+    pub(super) partition: Partition,
     /// The first message that is not done.
     next: Offset,
     /// Messages that are not done, if the topic said it in time.
-    lag: Option<u64>,
+    pub(super) lag: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct OutboxStatus<'a> {
     topic: &'a str,
     partitions: Vec<Relayed>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "OutboxPartition")]
 struct Relayed {
     #[serde(flatten)]
     relay: RelayStatus,
@@ -75,7 +79,7 @@ struct Relayed {
     lag: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct PartitionStatus {
     partition: Partition,
     /// The offset after the last record, if the log said it in time.
@@ -119,7 +123,7 @@ impl<'a> OutboxStatus<'a> {
     }
 }
 
-async fn inbox(door: &Door) -> Option<InboxReport<'_>> {
+pub(super) async fn inbox(door: &Door) -> Option<InboxReport<'_>> {
     let inbox = door.inbox.as_ref()?;
     let status = inbox.status();
     let partitions = join_all(status.next.iter().map(|(&partition, &next)| async move {

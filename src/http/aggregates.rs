@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,7 +27,8 @@ use super::records::{CommandItem, EventItem, events};
 use super::wait::Wait;
 use super::{Door, entrance, extract, headers};
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(inline)]
 struct Id<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
@@ -34,8 +36,9 @@ struct Id<'a> {
 }
 
 /// A state, and of when it is.
-#[derive(Serialize)]
-struct StateAnswer<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "AggregateState")]
+pub(super) struct StateAnswer<'a> {
     aggregate: Id<'a>,
     version: Version,
     position: Position,
@@ -43,17 +46,19 @@ struct StateAnswer<'a> {
     state: Box<RawValue>,
 }
 
-#[derive(Serialize)]
-struct HistoryAnswer<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "AggregateHistory")]
+pub(super) struct HistoryAnswer<'a> {
     aggregate: Id<'a>,
     /// The last version there is.
     version: Version,
+    #[schemars(with = "Vec<HistoryItem<'_>>")]
     items: Vec<Box<RawValue>>,
     next_cursor: Option<String>,
 }
 
 /// An event with the record that it is in.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct HistoryItem<'a> {
     #[serde(flatten)]
     event: EventItem<'a>,

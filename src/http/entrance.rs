@@ -114,6 +114,11 @@ fn need(path: &str) -> Need<'_> {
     }
 }
 
+/// Whether a path, below the base path, is for everybody.
+pub(super) fn is_open(path: &str) -> bool {
+    need(path) == Need::Nothing
+}
+
 fn check(caller: &Principal, need: Need<'_>) -> Result<(), Problem> {
     let grants = caller.grants();
     let (role, of) = match need {

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -42,8 +43,10 @@ const PARAMETERS: &[&str] = &[
 const STREAMED: &[&str] =
     &["partition", "from", "type", "command", "correlation", "causation", "marks", "after"];
 
-#[derive(Default, Serialize)]
-struct Page {
+#[derive(Default, JsonSchema, Serialize)]
+#[schemars(rename = "LogPage")]
+pub(super) struct Page {
+    #[schemars(with = "Vec<RecordItem<'_>>")]
     items: Vec<Box<RawValue>>,
     next_cursor: Option<Position>,
     /// Of what belongs together: how many records are not here.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::Partition;
@@ -28,7 +29,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why a node cannot be used, in full.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Reason {
     /// Stable, in snake case.
     pub code: &'static str,
@@ -36,8 +37,8 @@ pub struct Reason {
     pub detail: String,
 }
 
-#[derive(Serialize)]
-struct Health {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Health {
     status: &'static str,
 }
 

@@ -3,6 +3,7 @@
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -10,7 +11,7 @@ use super::queries::json;
 use super::{extract, headers};
 
 /// Every route, in the order of the table in [`super::router`].
-pub(super) const ROUTES: [&str; 33] = [
+pub(super) const ROUTES: [&str; 37] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -43,11 +44,15 @@ pub(super) const ROUTES: [&str; 33] = [
     "GET /admin/me",
     "GET /health/live",
     "GET /health/ready",
+    "GET /metrics",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /docs/style.css",
     "GET /",
 ];
 
-#[derive(Serialize)]
-struct Index {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Index {
     service: &'static str,
     version: &'static str,
     routes: &'static [&'static str],

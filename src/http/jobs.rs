@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -24,7 +25,8 @@ use super::{Door, body, entrance, extract, headers};
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A list of jobs.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "ListOf{T}")]
 pub(super) struct List<T> {
     pub(super) items: Vec<T>,
 }

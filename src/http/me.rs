@@ -3,14 +3,16 @@
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
 use super::queries::json;
 use super::{entrance, extract, headers};
 
-#[derive(Serialize)]
-struct Me<'a> {
+/// A caller.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Me<'a> {
     name: &'a str,
     /// Such as `read`, or `write:account` of one type only.
     roles: Vec<String>,

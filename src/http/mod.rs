@@ -18,6 +18,8 @@ mod index;
 mod jobs;
 mod lists;
 mod me;
+mod metrics;
+mod openapi;
 mod operations;
 mod parameters;
 mod parked;
@@ -39,8 +41,8 @@ mod wait;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use uuid::Uuid;
 
 use crate::auth::Authority;
@@ -105,12 +107,14 @@ pub struct Door {
     pub queries: QueriesConfig,
     /// The settings of what looks back.
     pub history: HistoryConfig,
+    /// Whether numbers are served.
+    pub metrics: bool,
     /// Who answers.
     pub node: NodeInfo,
 }
 
 /// Who answers, for status.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct NodeInfo {
     /// The node's name.
     pub id: String,
@@ -159,6 +163,10 @@ pub fn router(door: Door) -> Router {
         .route("/admin/me", get(me::get))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::get))
+        .route("/openapi.json", get(openapi::get))
+        .route("/docs", get(openapi::docs))
+        .route("/docs/style.css", get(openapi::style))
         .route("/", get(index::get));
     let routes = match base_path.as_str() {
         "" => routes,
@@ -168,6 +176,7 @@ pub fn router(door: Door) -> Router {
     routes
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::no_route)
+        .layer(Extension(openapi::Document::of(&door)))
         .with_state(Arc::new(door))
         .layer(FrameLayer { ids, entrance, is_tls })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::read::{ParkedId, ParkedSequence};
@@ -13,8 +14,9 @@ use super::problem::Problem;
 use super::queries::json;
 use super::{Door, body, extract, headers};
 
-#[derive(Serialize)]
-struct List {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "ParkedSequences")]
+pub(super) struct List {
     items: Vec<ParkedSequence>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Start;
@@ -13,21 +14,24 @@ use super::problem::Problem;
 use super::queries::json;
 use super::{Door, extract, jobs};
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "BeginPolicy")]
+pub(super) struct Asked {
     from: Option<From>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "BeginFrom")]
 enum From {
     Beginning,
     Now,
 }
 
-#[derive(Serialize)]
-struct Begun {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "PolicyBegun")]
+pub(super) struct Begun {
     /// In how many partitions its place was lost.
     partitions: usize,
 }

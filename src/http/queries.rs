@@ -10,6 +10,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,7 +28,8 @@ use super::{Door, entrance, extract, headers, streams};
 pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A projection in a list.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Projection")]
 pub(super) struct Item {
     #[serde(flatten)]
     info: ProjectionInfo,
@@ -40,7 +42,8 @@ pub(super) struct Item {
 }
 
 /// A projection, and how its views are read.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "DescribedProjection")]
 struct Described {
     #[serde(flatten)]
     item: Item,
@@ -49,8 +52,9 @@ struct Described {
     schema: Value,
 }
 
-#[derive(Serialize)]
-struct List {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Projections")]
+pub(super) struct List {
     items: Vec<Described>,
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -12,7 +13,8 @@ use crate::events::{AggregateRef, Claim, Commit};
 use crate::read::{LogItem, RecordKind};
 
 /// An event of an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Event")]
 pub(super) struct EventItem<'a> {
     pub(super) id: Uuid,
     #[serde(rename = "type")]
@@ -23,7 +25,8 @@ pub(super) struct EventItem<'a> {
 }
 
 /// What the record of an event says about its command.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Command")]
 pub(super) struct CommandItem<'a> {
     command: &'a str,
     command_id: &'a str,
@@ -40,7 +43,8 @@ pub(super) struct CommandItem<'a> {
 }
 
 /// A record of the log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Record")]
 pub(super) struct RecordItem<'a> {
     position: Position,
     /// When the log took it.
@@ -57,8 +61,9 @@ pub(super) struct RecordItem<'a> {
     content: Content<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(untagged)]
+#[schemars(inline)]
 enum Content<'a> {
     Commit(CommitItem<'a>),
     Claim(&'a Claim),
@@ -72,7 +77,8 @@ enum Content<'a> {
     },
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Commit")]
 struct CommitItem<'a> {
     aggregate: &'a AggregateRef<'a>,
     /// The aggregate's version after it.

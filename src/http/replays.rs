@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -16,9 +17,10 @@ use super::problem::Problem;
 use super::queries::json;
 use super::{Door, extract};
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "StartReplay")]
+pub(super) struct Asked {
     projection: Option<String>,
     records_per_second: Option<NonZeroU32>,
     require_equal: bool,

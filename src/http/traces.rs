@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -21,11 +22,13 @@ use super::aggregates::in_time;
 use super::events::raw;
 use super::problem::Problem;
 use super::queries::{add_positions, json};
+use super::records::RecordItem;
 use super::wait::Wait;
 use super::{Door, entrance, extract, headers};
 
-#[derive(Serialize)]
-struct Tree<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Trace")]
+pub(super) struct Tree<'a> {
     correlation_id: &'a str,
     items: Vec<Branch>,
     /// How many records are not here.
@@ -33,11 +36,13 @@ struct Tree<'a> {
 }
 
 /// A record, and where in the tree it is.
-#[derive(Serialize)]
-struct Branch {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "TraceBranch")]
+pub(super) struct Branch {
     depth: usize,
     /// The record that caused it, if it is one of these.
     caused_by: Option<Position>,
+    #[schemars(with = "RecordItem<'_>")]
     record: Box<RawValue>,
 }
 

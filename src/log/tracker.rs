@@ -21,7 +21,7 @@ pub struct Tracker {
 }
 
 /// How many records of each mark were seen since the reader started.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, schemars::JsonSchema)]
 pub struct Counters {
     /// Commits that count.
     pub commits: u64,

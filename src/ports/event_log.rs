@@ -26,6 +26,8 @@ use bytes::Bytes;
 use crate::contract::{Offset, Partition, Time};
 use crate::log::{Partitions, Stamp};
 
+use super::Statistic;
+
 /// A log of a fixed number of partitions.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
@@ -72,6 +74,11 @@ pub trait EventLog: Send + Sync + 'static {
         partition: Partition,
         from: Offset,
     ) -> Result<Box<dyn LogReader>, LogError>;
+
+    /// What the clients tell of themselves, where there are any.
+    fn statistics(&self) -> Vec<Statistic> {
+        Vec::new()
+    }
 }
 
 /// Appends to one partition, in order, without waiting for what was appended before.

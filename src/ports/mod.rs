@@ -12,6 +12,7 @@ mod event_log;
 mod log_origin;
 mod pointer;
 mod space;
+mod statistic;
 mod tail;
 mod topics;
 mod view_store;
@@ -30,6 +31,7 @@ pub use event_log::{
 pub use log_origin::LogOrigin;
 pub use pointer::{Lease, Order, Pointer};
 pub use space::{Space, SpaceState};
+pub use statistic::{Measured, Statistic};
 pub use tail::{Tail, Tailed, Tails};
 pub use topics::{Intake, Message, PlainTopic, Progress, Received};
 pub use view_store::{Commit, Dropped, Listed, RangeQuery, StoreError, ViewStore, Watch};

@@ -26,7 +26,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Change, InvalidCommit, Pointer, Space, SpaceState};
+use super::{Change, InvalidCommit, Pointer, Space, SpaceState, Statistic};
 
 /// A store of everything that is derived from the log.
 #[async_trait]
@@ -125,6 +125,11 @@ pub trait ViewStore: Send + Sync + 'static {
         expected: Option<&Pointer>,
         new: &Pointer,
     ) -> Result<bool, StoreError>;
+
+    /// What the clients tell of themselves, where there are any.
+    fn statistics(&self) -> Vec<Statistic> {
+        Vec::new()
+    }
 }
 
 /// Waits for a space's state to move.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -28,7 +29,7 @@ pub type OnTick = fn(&Tick) -> Instruction;
 pub struct Timer(watch::Receiver<TimerStatus>);
 
 /// How the timer stands.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct TimerStatus {
     /// Whether it runs on this node.
     pub enabled: bool,

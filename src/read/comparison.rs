@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::contract::Position;
 
 /// How far a comparison is, and what it has found.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Serialize)]
 pub struct Compared {
     /// Views that were compared.
     pub views: u64,
@@ -24,7 +25,7 @@ pub struct Compared {
 }
 
 /// A view that is not what the log makes of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct Difference {
     /// The projection.
     pub projection: &'static str,
@@ -41,7 +42,7 @@ pub struct Difference {
 }
 
 /// What of a view differs.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Its bytes.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -37,7 +38,7 @@ const CHUNK_RECORDS_MAX: usize = 2_000;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 
 /// What a retry has done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Retried {
     /// Records that are in the view now.
     pub applied: u64,

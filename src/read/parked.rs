@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Position, Time, Version};
@@ -53,7 +54,7 @@ pub(crate) struct Poison {
 }
 
 /// The event at which a sequence was parked.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct ParkedEvent {
     /// Its type; none if the record itself cannot be read.
     #[serde(rename = "type")]
@@ -65,7 +66,7 @@ pub struct ParkedEvent {
 }
 
 /// An aggregate that a projection holds back.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct ParkedSequence {
     /// How it is named: the same as long as it is parked, through replays and restarts.
     pub id: ParkedId,
@@ -89,7 +90,7 @@ pub struct ParkedSequence {
 }
 
 /// What becomes of a sequence.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParkedState {
     /// Its records are held back until a retry or a replay.
@@ -99,7 +100,7 @@ pub enum ParkedState {
 }
 
 /// The name of a sequence in a URL: 32 hex digits over the projection and the aggregate.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ParkedId(String);
 

@@ -19,6 +19,7 @@ use crate::ports::{EventLog, StoreError, ViewStore};
 use super::any_projection::AnyProjection;
 use super::ends::Ends;
 use super::generations::Live;
+use super::measured::ProjectionMeasures;
 use super::pace::Pace;
 use super::past::Records;
 use super::reload::Reload;
@@ -59,6 +60,8 @@ pub(super) struct Entry {
     pub(super) sampled: watch::Receiver<Sampled>,
     /// Asks for its pointer to be read again.
     pub(super) reload: Reload,
+    /// What is counted of it.
+    pub(super) measures: Arc<ProjectionMeasures>,
 }
 
 /// A view as it is stored.
@@ -222,7 +225,7 @@ impl Views {
             return self.look_everywhere(entry, live, &doc, after).await;
         };
         // Nearly every query: one read at most, nothing to gather.
-        let (checkpoint, value) = self.view(live, partition, &doc, after).await?;
+        let (checkpoint, value) = self.view((entry, live), partition, &doc, after).await?;
         Ok(match position(checkpoint, after, live, partition) {
             Ok(position) => Look::Answer(whole(entry, value, position.into())),
             Err(miss) => Look::Miss(miss),
@@ -237,7 +240,7 @@ impl Views {
         after: &Positions,
     ) -> Result<Look<Result<Found, QueryError>>, QueryError> {
         let homes: Vec<Partition> = self.0.log.partitions().iter().collect();
-        let reads = homes.iter().map(|&partition| self.view(live, partition, doc, after));
+        let reads = homes.iter().map(|&partition| self.view((entry, live), partition, doc, after));
         let (mut positions, mut parts) = (Positions::default(), Vec::new());
         for (&partition, (checkpoint, value)) in homes.iter().zip(try_join_all(reads).await?) {
             let position = match position(checkpoint, after, live, partition) {
@@ -253,7 +256,7 @@ impl Views {
     /// The view or the part under a key: one that is kept, if it has come far enough.
     async fn view(
         &self,
-        live: &Live,
+        (entry, live): (&Entry, &Live),
         partition: Partition,
         doc: &[String; 1],
         after: &Positions,
@@ -262,8 +265,10 @@ impl Views {
         if let Some((checkpoint, view)) = kept.and_then(|kept| kept.get(&doc[0]))
             && position(Some(checkpoint), after, live, partition).is_ok()
         {
+            entry.measures.hits.count();
             return Ok((Some(checkpoint), Some(view)));
         }
+        entry.measures.misses.count();
         let (checkpoint, view) = self.read(live, partition, doc).await?;
         if let (Some(kept), Some(checkpoint), Some(view)) = (kept, &checkpoint, &view) {
             kept.read(checkpoint, &doc[0], view);

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -49,7 +50,7 @@ pub(super) struct Terms {
 }
 
 /// Where a replay stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ReplayStatus {
     /// Its id.
     pub id: Uuid,
@@ -75,7 +76,7 @@ pub struct ReplayStatus {
 }
 
 /// How a replay stands.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReplayState {
     /// It reads the log, or compares.

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::Time;
@@ -17,7 +18,7 @@ pub(super) struct Sample {
 }
 
 /// What samples of a projection have shown since the process started.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Sampled {
     /// Samples that were compared.
     pub samples: u64,

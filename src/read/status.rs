@@ -1,5 +1,6 @@
 //! What the read loop says about itself: for `GET /projections`, readiness and status.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use crate::contract::{Offset, Partition, Time};
 use super::sample::Sampled;
 
 /// A projection, and where it stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ProjectionInfo {
     /// Its name.
     pub name: &'static str,
@@ -40,7 +41,7 @@ pub struct ProjectionInfo {
 }
 
 /// What the keys of a projection are.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViewKind {
     /// The ids of this aggregate type.
@@ -52,7 +53,7 @@ pub enum ViewKind {
 }
 
 /// Where one partition of one generation stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct LaneStatus {
     /// The partition.
     pub partition: Partition,
@@ -70,7 +71,7 @@ pub struct LaneStatus {
 }
 
 /// What a lane is doing.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LaneState {

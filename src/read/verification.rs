@@ -1,6 +1,7 @@
 //! Verifications: the log is folded into a hidden generation, and every live view compared with
 //! it as of the same position, while the service serves.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ pub(super) struct VerificationPart {
 }
 
 /// Where a verification stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct VerificationStatus {
     /// Its id.
     pub id: Uuid,
@@ -55,7 +56,7 @@ pub struct VerificationStatus {
 }
 
 /// How a verification stands.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum VerificationState {
     /// It folds the log, or compares.

@@ -207,6 +207,7 @@ impl Writer {
         let stamp = Stamp::Commit { term: reign.term, chain: reign.next_chain };
         match reign.appender.append(NewRecord { key: Some(&key), stamp, value: &value }) {
             Ok(send) => {
+                self.shared.measures.record_bytes.size(key.len() + value.len());
                 let after = Snapshot { version: done.version, state, offset: None, time };
                 if !done.events.is_empty() {
                     self.aggregates.speculate(&ticket.target, after.clone());

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -29,7 +30,7 @@ pub struct Done {
 }
 
 /// One event of an answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct DoneEvent<'a> {
     /// The event's id.
     pub id: Uuid,
@@ -41,6 +42,7 @@ pub struct DoneEvent<'a> {
     /// When it was decided.
     pub time: Time,
     /// Its content.
+    #[schemars(with = "RawValue")]
     pub data: &'a Cow<'a, RawValue>,
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::config::WriteConfig;
-use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target};
+use crate::contract::{Aggregate, InvalidKey, Key, Partition, Target, Time};
 use crate::events::{CommandId, Metadata, to_wire};
 use crate::gate::Gate;
 use crate::log::Checks;
@@ -24,9 +24,11 @@ use super::done::Done;
 use super::expected::Expected;
 use super::failure::{CommandError, Failure};
 use super::kind::{AnyKind, Kinds};
+use super::measured::WriteMeasures;
 use super::order::Order;
+use super::queue::Queue;
 use super::sent::Sent;
-use super::status::{Ownership, StatusCell, WriterStatus};
+use super::status::{StatusCell, WriterStatus};
 use super::ticket::{Answer, Custody, GivenUp, Ticket, Wait};
 use super::writer::{Identity, Shared, Writer};
 
@@ -36,14 +38,8 @@ pub struct Commands(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    lanes: Vec<Lane>,
+    queues: Vec<Queue>,
     request_timeout: Duration,
-}
-
-/// The queue of one partition's writer.
-struct Lane {
-    queue: mpsc::Sender<Ticket>,
-    status: StatusCell,
 }
 
 /// What the write loop is made of.
@@ -97,7 +93,9 @@ impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
     pub fn start(parts: WriteParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
         let WriteParts { request_timeout, tails, .. } = parts;
+        let measures = WriteMeasures::of(&parts.kinds);
         let shared = Arc::new(Shared {
+            measures,
             log: parts.log,
             gate: parts.gate,
             store: parts.store,
@@ -109,15 +107,15 @@ impl Commands {
             checks: parts.checks,
         });
         let start = |partition: Partition| {
-            let (queue, inbox) = mpsc::channel(shared.config.queue_len_max);
+            let (tickets, inbox) = mpsc::channel(shared.config.queue_len_max);
             let status = StatusCell::default();
             let tail = tails.of(partition);
             let writer = Writer::new(shared.clone(), partition, inbox, status.clone(), tail);
             tasks.spawn(writer.run(shutdown.clone()));
-            Lane { queue, status }
+            Queue { tickets, status }
         };
-        let lanes = shared.log.partitions().iter().map(start).collect();
-        Self(Arc::new(Inner { shared, lanes, request_timeout }))
+        let queues = shared.log.partitions().iter().map(start).collect();
+        Self(Arc::new(Inner { shared, queues, request_timeout }))
     }
 
     /// Sends a command to the aggregate with this id.
@@ -152,9 +150,15 @@ impl Commands {
         json: Bytes,
         options: SendOptions,
     ) -> Result<Done, CommandError> {
-        let kind = self.kind(aggregate_type)?;
-        let order = kind.parse(json).map_err(Failure::from)?;
-        self.hand_over(kind, id, order, options).await
+        let begun = Instant::now();
+        let answer = async {
+            let kind = self.kind(aggregate_type)?;
+            let order = kind.parse(json).map_err(Failure::from)?;
+            self.hand_over(kind, id, order, options).await
+        };
+        let answer = answer.await;
+        self.measures().command(aggregate_type, begun, &answer);
+        answer
     }
 
     /// The first outcome of the command with this id, if there is one: what it did, or
@@ -194,28 +198,29 @@ impl Commands {
         options: SendOptions,
         full: &mut FullPartitions,
     ) -> Result<Sent, Failure> {
-        let kind = self.kind(aggregate_type)?;
+        let (begun, kind) = (Instant::now(), self.kind(aggregate_type)?);
+        let aggregate = kind.name();
         let mut order = kind.parse(json)?;
         order.expected = options.expected;
         let (target, partition) = self.place(kind.as_ref(), id);
-        let lane = &self.0.lanes[partition.0 as usize];
-        lane.check(partition)?;
+        let queue = &self.0.queues[partition.0 as usize];
+        queue.check(partition)?;
         let patience = options.timeout.unwrap_or(self.0.request_timeout);
         let for_room = if full.0.contains(&partition) { Duration::ZERO } else { patience };
-        let room = match timeout(for_room, lane.queue.reserve()).await {
+        let room = match timeout(for_room, queue.tickets.reserve()).await {
             Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(lane.closed(partition)),
+            Ok(Err(_)) => return Err(queue.closed(partition)),
             Err(_) => {
                 full.0.insert(partition);
-                return Err(lane.too_late(partition));
+                return Err(queue.too_late(partition));
             }
         };
         full.0.remove(&partition);
         let (reply, answer) = oneshot::channel();
         let custody = Custody::default();
         room.send(self.ticket(target, kind, order, options, custody.clone(), reply));
-        let deadline = Instant::now() + patience;
-        Ok(Sent { commands: self.clone(), partition, answer, custody, deadline })
+        let (commands, deadline) = (self.clone(), Instant::now() + patience);
+        Ok(Sent { commands, aggregate, begun, partition, answer, custody, deadline })
     }
 
     /// Hands an order to the writer of its aggregate, and waits for the answer.
@@ -228,15 +233,15 @@ impl Commands {
     ) -> Result<Done, CommandError> {
         order.expected = options.expected;
         let (target, partition) = self.place(kind.as_ref(), id);
-        let lane = &self.0.lanes[partition.0 as usize];
-        lane.check(partition)?;
+        let queue = &self.0.queues[partition.0 as usize];
+        queue.check(partition)?;
         let deadline = Instant::now() + options.timeout.unwrap_or(self.0.request_timeout);
         let (reply, mut answer) = oneshot::channel();
         let custody = Custody::default();
         let ticket = self.ticket(target, kind, order, options, custody.clone(), reply);
-        lane.queue.try_send(ticket).map_err(|error| match error {
+        queue.tickets.try_send(ticket).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::QueueFull { partition: partition.0 },
-            mpsc::error::TrySendError::Closed(_) => lane.closed(partition),
+            mpsc::error::TrySendError::Closed(_) => queue.closed(partition),
         })?;
         self.answered(partition, &mut answer, &custody, deadline).await
     }
@@ -257,7 +262,7 @@ impl Commands {
                 GivenUp::Taken => Failure::OutcomeUnknown,
                 GivenUp::PutOff(wait) => put_off_too_long(wait, partition),
                 GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
-                GivenUp::Queued => self.0.lanes[partition.0 as usize].too_late(partition),
+                GivenUp::Queued => self.0.queues[partition.0 as usize].too_late(partition),
             }
             .into()),
         }
@@ -283,7 +288,7 @@ impl Commands {
     /// Where each partition's writer stands, by partition.
     #[must_use]
     pub fn status(&self) -> Vec<WriterStatus> {
-        self.0.lanes.iter().map(|lane| lane.status.get()).collect()
+        self.0.queues.iter().map(|queue| queue.status.get()).collect()
     }
 
     /// The type of an aggregate, its name in the log, and the partition that it lives in.
@@ -305,6 +310,20 @@ impl Commands {
         let target = Target::new(kind.name(), id);
         let partition = self.0.shared.log.partitions().of(&kind.partition_by(&target));
         (target, partition)
+    }
+
+    pub(super) fn measures(&self) -> &WriteMeasures {
+        &self.0.shared.measures
+    }
+
+    pub(super) fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.0.queues.iter()
+    }
+
+    /// The time, by the clock of those who decide.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.shared.ids.now()
     }
 
     pub(super) fn log(&self) -> &Arc<dyn EventLog> {
@@ -343,38 +362,6 @@ impl Commands {
             attempts: 0,
             custody,
             reply,
-        }
-    }
-}
-
-impl Lane {
-    /// Turns a command away at once when its writer cannot take it soon.
-    fn check(&self, partition: Partition) -> Result<(), Failure> {
-        if self.status.is_owner() {
-            return Ok(());
-        }
-        match self.status.get().ownership {
-            Ownership::Owner { .. } | Ownership::Recovering | Ownership::Claiming => Ok(()),
-            _ => Err(self.closed(partition)),
-        }
-    }
-
-    fn closed(&self, partition: Partition) -> Failure {
-        match self.status.get().ownership {
-            Ownership::Waiting { reason } | Ownership::Refused { reason } => {
-                Failure::LogUnavailable(reason)
-            }
-            Ownership::WaitingForStates { reason } => Failure::StateUnavailable(reason),
-            Ownership::Stopped => Failure::ShuttingDown,
-            other => Failure::NoOwner { partition: partition.0, detail: other.to_string() },
-        }
-    }
-
-    /// Why a command was still in the queue when its time was over.
-    fn too_late(&self, partition: Partition) -> Failure {
-        match self.status.get().ownership {
-            Ownership::Owner { .. } => Failure::QueueFull { partition: partition.0 },
-            _ => self.closed(partition),
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::contract::{Aggregate, EventOf, Name, Refusal, Target};
-use crate::events::{StoredEvent, Undecodable, decode, encode, known_schema};
+use crate::events::{StoredEvent, Undecodable, decode, encode, known_schema, variant_names};
 use crate::ports::Ids;
 
 use super::decided::{Decided, Look};
@@ -141,7 +141,7 @@ impl<A: Aggregate> Kind<A> {
     /// The type under its name.
     #[must_use]
     pub fn new(name: Name, services: A::Services, ids: Ids) -> Self {
-        let commands = variants(&schema::<A::Command>());
+        let commands = variant_names(&schema::<A::Command>()).map(str::to_owned).collect();
         Self { name, commands, services, ids }
     }
 
@@ -274,21 +274,4 @@ fn downcast<A: Aggregate>(state: State) -> Arc<A> {
 
 fn schema<T: schemars::JsonSchema>() -> Value {
     schemars::schema_for!(T).to_value()
-}
-
-/// The names of an enum's variants, from its schema: unit variants are strings, others objects
-/// with one property.
-fn variants(schema: &Value) -> Vec<String> {
-    let of = |part: &Value| -> Vec<String> {
-        let constant = part.get("const").and_then(Value::as_str).map(str::to_owned);
-        let listed = part.get("enum").and_then(Value::as_array).into_iter().flatten();
-        let listed = listed.filter_map(Value::as_str).map(str::to_owned);
-        let properties = part.get("properties").and_then(Value::as_object).into_iter();
-        let properties = properties.flat_map(|map| map.keys().cloned());
-        constant.into_iter().chain(listed).chain(properties).collect()
-    };
-    match schema.get("oneOf").and_then(Value::as_array) {
-        Some(parts) => parts.iter().flat_map(of).collect(),
-        None => of(schema),
-    }
 }

@@ -5,7 +5,7 @@
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::contract::Partition;
+use crate::contract::{Name, Partition};
 
 use super::done::Done;
 use super::failure::CommandError;
@@ -15,6 +15,8 @@ use super::ticket::{Answer, Custody};
 /// What [`Commands::enqueue`] gives.
 pub struct Sent {
     pub(super) commands: Commands,
+    pub(super) aggregate: Name,
+    pub(super) begun: Instant,
     pub(super) partition: Partition,
     pub(super) answer: oneshot::Receiver<Answer>,
     pub(super) custody: Custody,
@@ -31,8 +33,10 @@ impl Sent {
     ///
     /// # Errors
     /// The aggregate refused, or something was in the way; see [`super::Failure`].
-    pub async fn outcome(mut self) -> Result<Done, CommandError> {
-        let Self { commands, partition, answer, custody, deadline } = &mut self;
-        commands.answered(*partition, answer, custody, *deadline).await
+    pub async fn outcome(self) -> Result<Done, CommandError> {
+        let Self { commands, aggregate, begun, partition, mut answer, custody, deadline } = self;
+        let answer = commands.answered(partition, &mut answer, &custody, deadline).await;
+        commands.measures().command(aggregate.as_str(), begun, &answer);
+        answer
     }
 }

@@ -72,6 +72,7 @@ impl Writer {
         time: Time,
     ) -> bool {
         let Some(pending) = self.in_flight.pop_send(send) else { return false };
+        self.shared.measures.appends.duration(pending.sent_at.elapsed());
         let stamp = Stamp::Commit { term: pending.term, chain: pending.chain };
         let mark = self.tracker.step_own(at, time, &stamp);
         debug_assert_eq!(mark, Mark::Counts, "a record at the expected offset counts");

@@ -22,6 +22,7 @@ use crate::shutdown::Shutdown;
 use super::aggregates::Aggregates;
 use super::failure::Failure;
 use super::kind::Kinds;
+use super::measured::WriteMeasures;
 use super::outcomes::Outcomes;
 use super::pending::InFlight;
 use super::recovery::Claimed;
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     pub(super) identity: Identity,
     pub(super) config: WriteConfig,
     pub(super) checks: Checks,
+    /// What is counted of commands and records.
+    pub(super) measures: WriteMeasures,
 }
 
 /// Whose claim counted last.

@@ -25,25 +25,33 @@ const TABLE: &[(&str, &[&str])] = &[
     ("policies", &["aggregates", "commands", "contract", "events", "stored"]),
     // The vocabulary of all that follows; ports speak of stamps and checkpoints.
     ("log", &["contract", "stored"]),
-    ("ports", &["append", "clock", "contract", "log", "stored"]),
+    ("ports", &["append", "clock", "contract", "log", "measure", "stored"]),
     // The loops are generic over the contract's traits, and neither knows the other. What follows
     // by itself uses the handles of both, and the feeds that lanes share.
-    ("write", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
-    ("read", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
+    ("write", &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"]),
+    ("read", &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"]),
     ("react", REACT),
     // A copy sees logs and files through their ports only.
     ("transfer", &["append", "clock", "contract", "log", "ports", "stored"]),
     // An adapter knows its port and its settings, never another adapter.
-    ("adapters/*", &["append", "clock", "contract", "log", "ports", "process", "stored"]),
+    (
+        "adapters/*",
+        &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"],
+    ),
     ("adapters", &[]),
     // Who asks, without HTTP: the door alone sees it, the composition root starts it.
     ("auth", &["clock", "contract", "process"]),
     // The door knows the handles of the loops, and of the ports what reads.
     (
         "http",
-        &["auth", "clock", "contract", "ports", "process", "react", "read", "stored", "write"],
+        &[
+            "auth", "clock", "contract", "measure", "ports", "process", "react", "read", "stored",
+            "write",
+        ],
     ),
     ("process", &[]),
+    // What is counted where it happens, for all who count.
+    ("measure", &[]),
     // Only `app` sees adapters and domains together, and only `cli` sees `app`.
     ("app", APP),
     (
@@ -89,7 +97,7 @@ const APP: &[&str] = &[
 const IN_TESTS: [&str; 4] = ["adapters/clock", "adapters/memory", "doc", "test"];
 
 /// The files of `src/events/` that are no domain's.
-const STORED_FORM: [&str; 5] = ["codec", "envelope", "metadata", "record", "tagged"];
+const STORED_FORM: [&str; 6] = ["codec", "envelope", "metadata", "record", "tagged", "variants"];
 
 /// What `ports` has for those who append to the log or commit views.
 const APPEND: [&str; 11] = [

@@ -5,12 +5,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Statistics};
 
-use crate::ports::LogError;
+use crate::ports::{LogError, Statistic};
+
+use super::statistics::Told;
 
 /// The context of consumers and of the admin client, and a part of the producer's.
 #[derive(Clone)]
@@ -18,12 +20,18 @@ pub(super) struct Context {
     client: &'static str,
     brokers: Arc<str>,
     last_error: Arc<Mutex<Option<String>>>,
+    told: Told,
 }
 
 impl Context {
     /// A context for all clients of one log.
     pub(super) fn new(brokers: &str) -> Self {
-        Self { client: "client", brokers: brokers.into(), last_error: Arc::default() }
+        Self {
+            client: "client",
+            brokers: brokers.into(),
+            last_error: Arc::default(),
+            told: Told::default(),
+        }
     }
 
     /// The same under the name of one client; they share the last error.
@@ -59,6 +67,11 @@ impl Context {
         LogError::Unavailable(format!("{what}: no answer from {}{last}", self.brokers))
     }
 
+    /// What the clients have told of themselves.
+    pub(super) fn statistics(&self) -> Vec<Statistic> {
+        self.told.read()
+    }
+
     /// Whatever was wrong is over.
     pub(super) fn answered(&self) {
         *self.last_error.lock().expect("nothing panics while it is held") = None;
@@ -87,7 +100,9 @@ impl ClientContext for Context {
         }
     }
 
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats(&self, statistics: Statistics) {
+        self.told.take(self.client, &statistics);
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();

@@ -14,6 +14,7 @@ mod properties;
 mod queries;
 mod reader;
 mod settling;
+mod statistics;
 mod topic;
 
 use std::sync::{Arc, Mutex};
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use crate::config::{KafkaAddress, LogConfig};
 use crate::contract::{Offset, Partition, Time};
 use crate::log::Partitions;
-use crate::ports::{Appender, EventLog, LogError, LogReader};
+use crate::ports::{Appender, EventLog, LogError, LogReader, Statistic};
 
 use appender::KafkaAppender;
 pub use bookmarks::KafkaBookmarks;
@@ -143,6 +144,10 @@ impl EventLog for KafkaLog {
         from: Offset,
     ) -> Result<Box<dyn LogReader>, LogError> {
         Ok(Box::new(self.readers.open(partition, from).await?))
+    }
+
+    fn statistics(&self) -> Vec<Statistic> {
+        self.context.statistics()
     }
 }
 

@@ -10,11 +10,11 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::{ClientContext, Statistics};
 use tokio::sync::Notify;
 
 use crate::contract::{Partition, Time};
@@ -290,7 +290,9 @@ impl ClientContext for Deliveries {
         self.context.log(level, facility, message);
     }
 
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats(&self, statistics: Statistics) {
+        self.context.stats(statistics);
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.context.error(error, reason);

@@ -70,6 +70,7 @@ const OWNED: &[(&[&str], &str)] = &[
         ],
         "readers keep their own positions and join no group",
     ),
+    (&["statistics.interval.ms"], "set log.kafka.statistics_interval_ms"),
     (&["debug", "log.queue", "log_level"], "Retell's own log is set by telemetry.filter"),
 ];
 
@@ -118,6 +119,8 @@ impl Properties {
             .set("log.connection.close", "false")
             // Nobody asked for metrics of this client on the broker (KIP-714).
             .set("enable.metrics.push", "false")
+            // What the clients tell of themselves, for /metrics; 0: nothing.
+            .set("statistics.interval.ms", millis(kafka.statistics_interval))
             .set_log_level(RDKafkaLogLevel::Info);
         Self {
             common,

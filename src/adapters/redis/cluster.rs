@@ -79,6 +79,11 @@ impl Cluster {
         slots.nodes().into_iter().map(pool).collect()
     }
 
+    /// How many connections there are, to all nodes.
+    pub(super) fn connections(&self) -> u32 {
+        self.know(|known| known.pools.values().map(|pool| pool.connections()).sum())
+    }
+
     async fn slots(&self) -> Result<Arc<SlotMap>, RedisError> {
         if let Some(slots) = self.know(|known| known.slots.clone()) {
             return Ok(slots);

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use crate::config::{RedisConfig, RedisUrl};
 use crate::ports::{
     Change, Commit, Dropped, InvalidCommit, Listed, Pointer, RangeQuery, Space, SpaceState,
-    StoreError, ViewStore, Watch,
+    Statistic, StoreError, ViewStore, Watch,
 };
 
 use keys::Keys;
@@ -99,6 +99,11 @@ impl ViewStore for RedisViews {
 
     fn changes_max(&self) -> usize {
         self.changes_max
+    }
+
+    fn statistics(&self) -> Vec<Statistic> {
+        let (reads, writes) = (self.reads.statistics("reads"), self.writes.statistics("writes"));
+        reads.into_iter().chain(writes).collect()
     }
 
     async fn commit(

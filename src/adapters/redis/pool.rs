@@ -80,6 +80,11 @@ impl Pool {
         Self { pool, failed }
     }
 
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> u32 {
+        self.pool.state().connections
+    }
+
     /// Sends a command and waits for its answer.
     pub(super) async fn call(&self, cmd: &Cmd) -> Result<Value, RedisError> {
         let mut shared = self.shared().await?;

@@ -3,10 +3,11 @@
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::contract::{Position, Version};
-use crate::write::{CommandError, Done, Failure};
+use crate::write::{CommandError, Done, DoneEvent, Failure};
 
 use super::super::headers::{self, IDEMPOTENCY_REPLAYED, JSON, RETELL_POSITION};
 use super::super::problem::Problem;
@@ -25,16 +26,19 @@ pub(super) struct Undone {
 }
 
 /// The answer to a command that was done.
-#[derive(Serialize)]
-pub(super) struct Answer<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "CommandAnswer")]
+pub(in super::super) struct Answer<'a> {
     aggregate: Aggregate<'a>,
     version: Version,
     position: Position,
     command_id: &'a str,
+    #[schemars(with = "Vec<DoneEvent<'_>>")]
     events: Events<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(inline)]
 struct Aggregate<'a> {
     #[serde(rename = "type")]
     kind: &'a str,

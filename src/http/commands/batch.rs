@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, stream};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -55,8 +56,9 @@ struct Sender {
 }
 
 /// Which line an answer is to.
-#[derive(Clone, Copy, Serialize)]
-struct OfLine {
+#[derive(Clone, Copy, JsonSchema, Serialize)]
+#[schemars(rename = "BatchLine")]
+pub(in super::super) struct OfLine {
     line: u64,
 }
 

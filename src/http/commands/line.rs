@@ -2,6 +2,7 @@
 //! the answer to.
 
 use axum::http::{StatusCode, Uri};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::{Position, Version};
@@ -11,8 +12,9 @@ use super::super::problem::Document;
 use super::super::request_id::RequestId;
 use super::answer::{self, Answer, Undone};
 
-#[derive(Serialize)]
-struct DoneLine<'a, Of> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "{Of}Done")]
+pub(in super::super) struct DoneLine<'a, Of> {
     #[serde(flatten)]
     of: Of,
     status: u16,
@@ -22,8 +24,9 @@ struct DoneLine<'a, Of> {
     answer: Answer<'a>,
 }
 
-#[derive(Serialize)]
-struct ProblemLine<'a, Of> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "{Of}Problem")]
+pub(in super::super) struct ProblemLine<'a, Of> {
     #[serde(flatten)]
     of: Of,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -29,8 +29,10 @@ use super::problem::Problem;
 use super::{Door, body, entrance, extract, frame};
 use answer::Undone;
 
-pub(super) use batch::post as post_batch;
+pub(super) use answer::Answer;
+pub(super) use batch::{OfLine, post as post_batch};
 pub use inbox::InboxWording;
+pub(super) use line::{DoneLine, ProblemLine};
 
 /// The namespace of the ids that we choose for a command with a key.
 const IDS: Uuid = Uuid::from_u128(0x8c0f_6d1e_52b7_4c39_9a64_1f07_d3e8_b25a);

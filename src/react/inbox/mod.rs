@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -90,7 +91,7 @@ struct Inner {
 }
 
 /// How an inbox stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct InboxStatus {
     /// Commands that are under way.
     pub in_flight: u64,
@@ -110,7 +111,7 @@ pub struct InboxStatus {
 }
 
 /// What an inbox does.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum InboxState {
     /// It has not begun.

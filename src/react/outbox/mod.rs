@@ -10,6 +10,7 @@ mod resume;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -63,7 +64,7 @@ struct Inner {
 }
 
 /// How far one partition has come.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct RelayStatus {
     /// Of the log, and of the outbox.
     pub partition: Partition,
@@ -79,7 +80,7 @@ pub struct RelayStatus {
 }
 
 /// What the relay of a partition does.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RelayState {
     /// It looks where it must go on.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::{Offset, Partition, Time};
@@ -9,7 +10,7 @@ use crate::contract::{Offset, Partition, Time};
 use super::held::HeldMap;
 
 /// A policy, and where it stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PolicyStatus {
     /// Its name.
     pub name: &'static str,
@@ -18,7 +19,7 @@ pub struct PolicyStatus {
 }
 
 /// Where a policy stands in one partition.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PolicyPartition {
     /// The partition.
     pub partition: Partition,
@@ -34,7 +35,7 @@ pub struct PolicyPartition {
 }
 
 /// What a policy is doing in one partition.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicyState {

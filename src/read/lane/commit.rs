@@ -81,10 +81,12 @@ impl Lane {
         new: SpaceState,
         changes: &[Change],
     ) -> Result<(), Halt> {
-        let LaneParts { store, space, .. } = &self.parts;
+        let LaneParts { store, space, measures, .. } = &self.parts;
         let sent_at = Instant::now();
         match store.commit(space, &self.state, &new, changes).await? {
             Commit::Committed => {
+                measures.commits.duration(sent_at.elapsed());
+                measures.changes.size(changes.len());
                 if let (SpaceState::At(checkpoint), None) = (&new, &self.build) {
                     self.kept.committed(*checkpoint, changes, sent_at);
                 }

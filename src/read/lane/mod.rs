@@ -36,6 +36,7 @@ use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::comparison::Compared;
 use super::feed::Feed;
 use super::kept::Kept;
+use super::measured::ProjectionMeasures;
 use super::pace::Pace;
 use super::parked::ParkedMap;
 use super::rate::Rate;
@@ -78,6 +79,7 @@ pub(super) struct LaneParts {
     pub(super) changed: Arc<Notify>,
     /// Whether a generation is being built: then it matters how far each lane is.
     pub(super) is_watched: Arc<AtomicBool>,
+    pub(super) measures: Arc<ProjectionMeasures>,
     pub(super) checks: Checks,
 }
 

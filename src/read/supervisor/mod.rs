@@ -33,6 +33,7 @@ use super::any_projection::AnyProjection;
 use super::feed::Feed;
 use super::generations::{Generation, Live, spaces};
 use super::lane::{Build, IDLE_CHECK, LaneParts};
+use super::measured::ProjectionMeasures;
 use super::pace::Pace;
 use super::queries::Entry;
 use super::reload::Reload;
@@ -106,6 +107,8 @@ pub(super) struct Published {
     pub(super) sampled: watch::Sender<Sampled>,
     /// Asks for the pointer to be read again.
     pub(super) reload: Reload,
+    /// What its lanes count.
+    pub(super) measures: Arc<ProjectionMeasures>,
 }
 
 /// A turn of the supervisor that could not be made now.
@@ -122,6 +125,7 @@ impl Published {
             paused: watch::Sender::new(false),
             sampled: watch::Sender::default(),
             reload: Reload::new(),
+            measures: Arc::default(),
         }
     }
 
@@ -134,6 +138,7 @@ impl Published {
             paused: self.paused.subscribe(),
             sampled: self.sampled.subscribe(),
             reload: self.reload.clone(),
+            measures: self.measures.clone(),
             lingers,
         }
     }
@@ -269,6 +274,7 @@ impl Supervisor {
             build_bytes_max: shared.replay.memory_bytes_max / builders.max(1),
             changed: self.changed.clone(),
             is_watched: self.is_watched.clone(),
+            measures: self.published.measures.clone(),
             checks: shared.checks,
         }
     }

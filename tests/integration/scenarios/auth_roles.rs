@@ -75,11 +75,12 @@ async fn each_line_of_a_batch_needs_the_role_for_its_type() {
     let ann = Caller::new("ann", "write:account");
     let keys = KeyFile::of(&[&ann]);
     let app = TestApp::spawn_with(|config| keys.set(config)).await;
-    let lines = concat!(
-        r#"{"aggregate":{"type":"account","id":"a"},"command":{"type":"OpenAccount","owner":"A"}}"#,
-        "\n",
-        r#"{"aggregate":{"type":"message","id":"m"},"command":{"type":"ProduceMessage","text":"x"}}"#,
-    );
+    let line = |kind: &str, command: Value| {
+        json!({"aggregate": {"type": kind, "id": "a"}, "command": command}).to_string()
+    };
+    let own = line("account", json!({"type": "OpenAccount", "owner": "A"}));
+    let other = line("message", json!({"type": "ProduceMessage", "text": "x"}));
+    let lines = format!("{own}\n{other}");
     let batch = app.request(Method::POST, "/commands").bearer_auth(&ann.key);
     let batch = app.ask(batch.header("content-type", "application/x-ndjson").body(lines)).await;
     let text = String::from_utf8_lossy(&batch.body).into_owned();

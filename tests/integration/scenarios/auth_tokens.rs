@@ -131,7 +131,8 @@ async fn a_symmetric_key_in_a_jwks_verifies_nothing() {
     let mut published: Value = serde_json::from_str(&jwks(&[&signer])).expect("JSON");
     // `k` is the base64url of 32 letters A.
     let secret = [b'A'; 32];
-    let symmetric = json!({"kty": "oct", "kid": "o", "alg": "HS256", "k": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE"});
+    let letters = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE";
+    let symmetric = json!({"kty": "oct", "kid": "o", "alg": "HS256", "k": letters});
     published["keys"].as_array_mut().expect("keys").push(symmetric);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("jwks.json");

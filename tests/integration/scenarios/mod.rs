@@ -22,6 +22,8 @@ mod http_jobs;
 mod http_keys;
 mod http_lists;
 mod http_log;
+mod http_metrics;
+mod http_openapi;
 mod http_parked;
 mod http_queries;
 mod http_serving;

@@ -1,0 +1,114 @@
+//! The numbers of a process: all that are documented, no others, and they move with what happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::support::app::{Answer, TestApp};
+use crate::support::kafka::shared_brokers;
+use crate::support::process::Process;
+use crate::support::redis::shared_url;
+
+const DOCUMENTED: &str = include_str!("../../../docs/metrics.md");
+
+#[tokio::test]
+async fn every_family_is_documented_with_its_type_and_labels_and_no_other() {
+    let app = TestApp::spawn().await;
+    app.open_account("ann", "Ann").await.ok();
+    let documented: BTreeMap<&str, (&str, BTreeSet<&str>)> = documented().collect();
+    let text = metrics(&app).await;
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let families: BTreeMap<&str, &str> = families.filter_map(|it| it.split_once(' ')).collect();
+    let listed = documented.iter().map(|(name, (kind, _))| (*name, *kind)).collect();
+    assert_eq!(families, listed);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, labels) = named(line);
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|it| name.strip_suffix(it));
+        let family = family.filter(|family| documented.contains_key(family)).unwrap_or(name);
+        let (_, wanted) = documented.get(family).unwrap_or_else(|| panic!("{line}"));
+        let labels: BTreeSet<&str> = labels.into_iter().filter(|label| *label != "le").collect();
+        assert_eq!(labels, *wanted, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_move_with_what_happens() {
+    let app = TestApp::spawn().await;
+    let opened = app.open_account("ann", "Ann").await.ok();
+    app.view("accounts", "ann", &opened).await.ok();
+    app.withdraw("ann", 5).await.problem(422, "insufficient_funds");
+    let text = metrics(&app).await;
+    for (sample, wanted) in [
+        ("retell_commands_total{aggregate=\"account\",outcome=\"done\"}", "1"),
+        ("retell_commands_total{aggregate=\"account\",outcome=\"refused\"}", "1"),
+        ("retell_command_seconds_count{aggregate=\"account\"}", "2"),
+        ("retell_append_seconds_count", "1"),
+        ("retell_record_bytes_count", "1"),
+        ("retell_ready", "1"),
+        ("retell_partition_owned{partition=\"0\"}", "1"),
+    ] {
+        assert_eq!(value(&text, sample).as_deref(), Some(wanted), "{sample}\n{text}");
+    }
+    let counted = |name: &str| sum(&text, name);
+    assert!(counted("retell_view_commit_seconds_count{projection=\"accounts\"}") >= 1.0, "{text}");
+    assert_eq!(counted("retell_projection_lag_records{projection=\"accounts\""), 0.0);
+    assert!(counted("process_cpu_seconds_total") > 0.0, "{text}");
+}
+
+#[tokio::test]
+async fn numbers_that_nobody_wants_are_not_there() {
+    let app = TestApp::spawn_with(|config| config.telemetry.metrics_enabled = false).await;
+    app.get("/metrics").await.problem(404, "no_such_route");
+}
+
+#[tokio::test]
+async fn live_the_clients_of_kafka_and_redis_tell_what_they_do() {
+    let topic = format!("test-{}", Uuid::now_v7());
+    let often = [("RETELL_LOG__KAFKA__STATISTICS_INTERVAL_MS", "100")];
+    let service = Process::start_with(&shared_brokers(), &topic, &shared_url(), &often).await;
+    let service = service.ready().await;
+    let told = |answer: &Answer| {
+        let text = String::from_utf8_lossy(&answer.body);
+        sum(&text, "retell_kafka_brokers_connected{client=\"producer\"}") >= 1.0
+            && sum(&text, "retell_kafka_sent_messages_total{client=\"producer\"}") >= 4.0
+            && sum(&text, "retell_kafka_received_bytes_total{client=\"consumer\"}") > 0.0
+            && sum(&text, "retell_redis_call_seconds_count{client=\"reads\"}") > 0.0
+            && sum(&text, "retell_redis_connections{client=\"writes\"}") >= 1.0
+    };
+    service.eventually("/metrics", told).await;
+}
+
+async fn metrics(app: &TestApp) -> String {
+    let answer = app.get("/metrics").await;
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    String::from_utf8(answer.body.to_vec()).expect("text")
+}
+
+/// The rows of the list: name, type and labels.
+fn documented() -> impl Iterator<Item = (&'static str, (&'static str, BTreeSet<&'static str>))> {
+    let rows = DOCUMENTED.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let labels = cells[3].split('`').skip(1).step_by(2).collect();
+        (cells[1].trim_matches('`'), (cells[2], labels))
+    })
+}
+
+/// The name of a sample, and the names of its labels.
+fn named(line: &str) -> (&str, Vec<&str>) {
+    let sample = line.rsplit_once(' ').expect("a value").0;
+    let Some((name, labels)) = sample.split_once('{') else { return (sample, Vec::new()) };
+    let labels = labels.trim_end_matches('}').split("\",");
+    (name, labels.filter_map(|label| Some(label.split_once('=')?.0)).collect())
+}
+
+fn value(text: &str, sample: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    line.map(str::to_owned)
+}
+
+/// The sum of all samples that begin so.
+fn sum(text: &str, begin: &str) -> f64 {
+    let lines = text.lines().filter(|line| line.starts_with(begin));
+    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
