@@ -99,8 +99,8 @@ async fn connected(
     }
 }
 
-/// Serves what a client sends and reads. It is closed when no request comes for `idle`, or nothing of an answer
-/// is taken for as long.
+/// Serves what a client sends and reads. It is closed when no request comes for `idle`, or nothing
+/// of an answer is taken for as long.
 async fn connection<S>(stream: S, router: Router, shutdown: Shutdown, idle: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

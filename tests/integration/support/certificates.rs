@@ -27,10 +27,6 @@ impl CertificateAuthority {
         this
     }
 
-    pub(crate) fn pem(&self) -> &str {
-        &self.pem
-    }
-
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
