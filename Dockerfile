@@ -11,9 +11,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin retell && cp target/release/retell /usr/local/bin/
 
 FROM debian:bookworm-slim
-# Certificates for TLS to brokers and Redis; zlib is linked by librdkafka.
+# Certificates for TLS to brokers and Redis; OpenSSL and zlib are linked by librdkafka.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates zlib1g \
+    && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /var/lib/retell retell
 COPY --from=build /usr/local/bin/retell /usr/local/bin/

@@ -49,3 +49,6 @@ release-check: ## what a release needs besides the tests: features alone, releas
 	done
 	cargo build --locked --release
 	cargo package --locked
+	@# Advisories change without us, so that no test can hold them.
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --all-features check advisories

@@ -12,6 +12,8 @@ pub mod ports;
 
 pub mod adapters;
 pub mod app;
+#[cfg(feature = "http")]
+pub mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

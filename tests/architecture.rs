@@ -15,6 +15,7 @@ mod architecture {
     mod metrics;
     mod names;
     mod portable;
+    mod promises;
     mod report;
     mod scripts;
     mod settings;

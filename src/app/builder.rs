@@ -6,6 +6,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::adapters::SystemClock;
+#[cfg(feature = "http")]
+use crate::auth;
 use crate::commands;
 use crate::config::{Config, HistoryConfig, NodeConfig};
 use crate::contract::{
@@ -42,6 +44,8 @@ pub struct AppBuilder {
     reactions: Reactions,
     projections_on: Option<Handle>,
     problems: Vec<String>,
+    #[cfg(feature = "http")]
+    authorize: Option<auth::Authorize>,
 }
 
 impl AppBuilder {
@@ -56,6 +60,8 @@ impl AppBuilder {
             reactions: Reactions::default(),
             projections_on: None,
             problems: Vec::new(),
+            #[cfg(feature = "http")]
+            authorize: None,
         }
     }
 
@@ -106,6 +112,18 @@ impl AppBuilder {
     #[must_use]
     pub fn projections_on(mut self, runtime: Handle) -> Self {
         self.projections_on = Some(runtime);
+        self
+    }
+
+    /// Decides for each instance whether a caller may do what its roles allow: at the door only,
+    /// not for commands that the application itself sends. It is asked often, and must not wait.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        authorize: impl Fn(&auth::Principal, auth::Asked<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.authorize = Some(Arc::new(authorize));
         self
     }
 
@@ -160,8 +178,10 @@ impl AppBuilder {
         if !problems.is_empty() {
             return Err(AppError::Domain(problems));
         }
-        let (log, store) = open_ports(log, store, &projections_on, &config, clock).await?;
         let (stop, mut tasks) = (Shutdown::default(), JoinSet::new());
+        #[cfg(feature = "http")]
+        let authority = open_authority(&config, &clock, self.authorize, &stop, &mut tasks).await?;
+        let (log, store) = open_ports(log, store, &projections_on, &config, clock).await?;
         let keeper = Keeper::new(log.clone(), store.clone(), config.views.check_interval);
         let (log_gate, store_gate) = keeper.gates();
         keeper.first_check().await?;
@@ -182,6 +202,8 @@ impl AppBuilder {
         let (inbox, outbox) = outside.start(&commands, &projections_on, &stop, &mut tasks);
         let Parts { log, store, log_gate, store_gate, ids, node, .. } = parts;
         Ok(App {
+            #[cfg(feature = "http")]
+            authority,
             started_at: ids.now(),
             config,
             node,
@@ -265,6 +287,19 @@ impl Registrar for AppBuilder {
     }
 }
 
+#[cfg(feature = "http")]
+async fn open_authority(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    authorize: Option<auth::Authorize>,
+    stop: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> Result<auth::Authority, AppError> {
+    let settings = (&config.auth, &config.http.rate);
+    let opened = auth::Authority::start(settings, clock.clone(), authorize, stop, tasks).await;
+    opened.map_err(|auth::AuthError { setting: key, detail }| AppError::Setting { key, detail })
+}
+
 /// Opens what the settings name, where nothing was given.
 async fn open_ports(
     log: Option<Arc<dyn EventLog>>,
@@ -334,7 +369,8 @@ fn collect_projections(
 /// Who this process is: by the settings, else by the host's name and the address of the door.
 fn identity(config: &Config, ids: &Ids, policies: &Policies) -> Identity {
     let NodeConfig { id, address } = &config.node;
-    let listen = || format!("http://{}", config.http.listen);
+    let scheme = if config.http.tls.is_used() { "https" } else { "http" };
+    let listen = || format!("{scheme}://{}", config.http.listen);
     Identity {
         node: if id.is_empty() { host_name() } else { id.clone() },
         instance: ids.next(),

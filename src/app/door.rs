@@ -1,5 +1,7 @@
 //! The application behind HTTP.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use tokio::net::TcpListener;
 
@@ -26,12 +28,23 @@ impl App {
         router: Router,
         shutdown: Shutdown,
     ) -> Result<(), AppError> {
+        let address = listener.local_addr()?;
+        if !self.config.auth.may_listen(address) {
+            self.stop().await;
+            return Err(open_to_all(address));
+        }
         let config = self.config.http.clone();
         let closing = self.closing.clone();
-        let serving = http::serve(listener, router, closing.clone(), &config);
+        let serving = async {
+            let served = http::serve(listener, router, closing.clone(), &config).await;
+            // Where it could not begin, nobody asks for the end.
+            closing.request();
+            served
+        };
         let ending = async {
             let ended = tokio::select! {
                 () = shutdown.requested() => Ok(()),
+                () = closing.requested() => Ok(()),
                 reason = self.log_gate.refused() => Err(LogError::Settings(vec![reason]).into()),
             };
             closing.request();
@@ -52,6 +65,8 @@ impl App {
     #[must_use]
     pub fn door(&self) -> Door {
         Door {
+            authority: self.authority.clone(),
+            metrics_open: self.config.auth.metrics_open,
             commands: self.commands.clone(),
             views: self.reading.views.clone(),
             replays: self.reading.replays.clone(),
@@ -78,4 +93,12 @@ impl App {
             },
         }
     }
+}
+
+fn open_to_all(address: SocketAddr) -> AppError {
+    let detail = format!(
+        "other machines reach {address}, and nobody is asked who they are: set auth.keys_file or \
+         [auth.jwt], or auth.allow_open = true where a layer of your own asks"
+    );
+    AppError::Setting { key: "http.listen", detail }
 }

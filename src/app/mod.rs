@@ -39,6 +39,8 @@ pub use settings::load_config;
 /// A running application: writers, projectors, and the handles to them.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the door asks for some of it"))]
 pub struct App {
+    #[cfg(feature = "http")]
+    authority: crate::auth::Authority,
     config: Config,
     node: Identity,
     started_at: Time,

@@ -11,6 +11,11 @@ Examples:
   retell config
   retell config --config config/production.toml --json";
 
+pub(super) const KEY: &str = "\
+Examples:
+  retell key new shop --role read --role write:account
+  retell key new grafana";
+
 pub(super) const TOPIC: &str = "\
 Examples:
   retell topic check --config config/production.toml

@@ -8,6 +8,7 @@ mod config;
 mod examples;
 mod following;
 mod history;
+mod key;
 mod log;
 mod parked;
 mod replay;
@@ -44,6 +45,9 @@ enum Command {
     /// Print the settings as they are used, without secrets
     #[command(after_help = examples::CONFIG)]
     Config(config::Args),
+    /// Make an API key
+    #[command(subcommand, after_help = examples::KEY)]
+    Key(key::Command),
     /// Check or create the topic that is the log
     #[command(after_help = examples::TOPIC)]
     Topic(topic::Args),
@@ -92,6 +96,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Key(command)) => key::run(&command),
         Some(Command::Topic(args)) => on_threads(topic::run(args)),
         Some(Command::Log(args)) => on_threads(log::run(args)),
         Some(Command::Status(args)) => on_threads(status::run(args)),

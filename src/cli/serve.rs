@@ -50,7 +50,8 @@ async fn serve(config: Config, projections: Handle) -> anyhow::Result<Outcome> {
     let address = listener.local_addr().context("the listener has no address")?;
     let app = App::builder(config).shipped().projections_on(projections).build().await?;
     trace(&app.config().telemetry, app.door().node.id);
-    let announced = tokio::spawn(announce(app.door(), address));
+    let scheme = if app.config().http.tls.is_used() { "https" } else { "http" };
+    let announced = tokio::spawn(announce(app.door(), format!("{scheme}://{address}")));
     let router = app.router();
     let served = app.serve(listener, router, shutdown).await;
     announced.abort();
@@ -77,9 +78,9 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Says once that the service can be used.
-async fn announce(door: Door, address: SocketAddr) {
+async fn announce(door: Door, address: String) {
     door.ready().await;
-    if let Err(error) = say(&format!("retell is ready on http://{address}")) {
+    if let Err(error) = say(&format!("retell is ready on {address}")) {
         tracing::warn!(%error, "standard output does not take the line that says ready");
     }
 }

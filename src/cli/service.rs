@@ -91,6 +91,9 @@ impl Service {
         if is_local(&base) {
             builder = builder.no_proxy();
         }
+        if let Some(authority) = authority()? {
+            builder = builder.tls_certs_merge([authority]);
+        }
         Ok(Client { http: builder.build().context("no HTTP client")?, base })
     }
 
@@ -107,7 +110,8 @@ impl Service {
                 std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        parse(&format!("http://{listen}{}", http.base_path))
+        let scheme = if http.tls.is_used() { "https" } else { "http" };
+        parse(&format!("{scheme}://{listen}{}", http.base_path))
     }
 }
 
@@ -199,10 +203,8 @@ impl Answer {
 fn parse(url: &str) -> anyhow::Result<Url> {
     let wrong = |why: String| Usage(format!("`{url}` is no address of a service: {why}"));
     let mut parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
-    if parsed.scheme() != "http" {
-        let why =
-            "it must begin with http://; a proxy in front may speak TLS, this client does not";
-        return Err(wrong(why.to_owned()).into());
+    if !["http", "https"].contains(&parsed.scheme()) {
+        return Err(wrong("it must begin with http:// or https://".to_owned()).into());
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
         return Err(wrong("it has more than a path".to_owned()).into());
@@ -222,6 +224,18 @@ fn authorization() -> anyhow::Result<HeaderMap> {
         value.ok_or_else(|| Usage("RETELL_TOKEN holds characters that no header can".into()))?;
     value.set_sensitive(true);
     Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+}
+
+/// The authority of its own that a service's certificate is of, in the file that RETELL_CA_FILE
+/// names.
+fn authority() -> anyhow::Result<Option<reqwest::Certificate>> {
+    let Some(file) = std::env::var_os("RETELL_CA_FILE").filter(|file| !file.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = |why: String| Usage(format!("RETELL_CA_FILE: {}: {why}", file.display()));
+    let pem = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
+    let read = reqwest::Certificate::from_pem(&pem);
+    Ok(Some(read.map_err(|_| wrong("it is no certificate in PEM".to_owned()))?))
 }
 
 /// A proxy that the environment names is not asked for this machine itself.
@@ -269,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_wrong_usage() {
-        for url in ["127.0.0.1:8080", "https://a", "http://a/?x", "ftp://a", ""] {
+        for url in ["127.0.0.1:8080", "http://a/?x", "ftp://a", ""] {
             let error = parse(url).expect_err(url);
             assert!(error.is::<Usage>(), "{url}: {error}");
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::url::{LogUrl, ViewsUrl};
-use super::{Config, LogConfig, outside};
+use super::{Config, LogConfig, auth, outside};
 
 /// A finding about one or more settings; the first one is to blame.
 pub(super) struct Finding {
@@ -30,7 +30,9 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "log.kafka.queue_kib_max" => (1, KAFKA_QUEUE_KIB_MAX),
         "views.redis.connections" => (1, 10_000),
         "http.threads" | "read.threads" => (0, 1_024),
-        "http.drain_timeout_ms"
+        "auth.jwt.clock_skew_ms"
+        | "http.drain_timeout_ms"
+        | "http.rate.requests_per_second_max"
         | "log.kafka.statistics_interval_ms"
         | "read.commit_interval_ms"
         | "read.kept_bytes_max"
@@ -51,6 +53,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let findings = [
         base_path(&config.http.base_path),
+        auth::check(config),
         replicas(&config.log),
         namespace(&config.views.namespace),
         folders(&config.log.url, &config.views.url),

@@ -3,6 +3,7 @@
 //! `config/default.toml` is the one list of keys. A [`Config`] has been checked: no part of Retell
 //! checks a setting again. Secrets are in no error, in no `Debug` and in no print.
 
+mod auth;
 mod check;
 mod known;
 mod layer;
@@ -13,11 +14,13 @@ mod problem;
 mod secret;
 mod sections;
 mod url;
+mod watched;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+pub use auth::{AuthConfig, JwtConfig, RateConfig, TlsConfig};
 pub use outside::{InboxConfig, OutboxConfig};
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
@@ -27,6 +30,7 @@ pub use sections::{
     TimerConfig, VerifyConfig, ViewsConfig, WriteConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
+pub use watched::WatchedFile;
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +39,8 @@ pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 pub struct Config {
     /// The door.
     pub http: HttpConfig,
+    /// Who asks.
+    pub auth: AuthConfig,
     /// The event log.
     pub log: LogConfig,
     /// The read models.

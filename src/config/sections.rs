@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::auth::{RateConfig, TlsConfig};
 use super::url::{LogUrl, ViewsUrl};
 
 /// `[http]`
@@ -36,6 +37,12 @@ pub struct HttpConfig {
     /// How long requests may go on after a signal to stop.
     #[serde(rename = "drain_timeout_ms", deserialize_with = "millis")]
     pub drain_timeout: Duration,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// How often one caller may ask.
+    pub rate: RateConfig,
+    /// The listener's certificate.
+    pub tls: TlsConfig,
 }
 
 /// `[log]`
@@ -106,6 +113,8 @@ pub struct RedisConfig {
     /// How long to wait for an answer.
     #[serde(rename = "response_timeout_ms", deserialize_with = "millis")]
     pub response_timeout: Duration,
+    /// The authority that Redis' certificate is of; empty: those of the machine.
+    pub ca_file: String,
     /// Keys that one script may touch.
     pub commit_keys_max: usize,
 }

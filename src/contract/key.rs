@@ -91,6 +91,12 @@ impl Name {
         if is_name(text) { Ok(Self(text)) } else { Err(InvalidName(text.to_owned())) }
     }
 
+    /// Whether a text that does not stand in code is a name.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        is_name(text)
+    }
+
     /// The text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

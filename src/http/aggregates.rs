@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::contract::{Partition, Position, Time, Version};
+use crate::auth::Asked;
+use crate::contract::{Key, Partition, Position, Time, Version};
 use crate::events::Commit;
 use crate::ports::LogRecord;
 use crate::read::Aggregate;
@@ -24,7 +25,7 @@ use super::problem::Problem;
 use super::queries::{add_positions, json};
 use super::records::{CommandItem, EventItem, events};
 use super::wait::Wait;
-use super::{Door, extract, headers};
+use super::{Door, entrance, extract, headers};
 
 #[derive(JsonSchema, Serialize)]
 #[schemars(inline)]
@@ -80,6 +81,7 @@ pub(super) async fn state(
     request: Request,
 ) -> Result<Response, Problem> {
     let (aggregate, id) = extract::name_and_key(request.uri(), "id")?;
+    permit(&door, &request, &aggregate, &id)?;
     let asked = Parameters::read(request.uri(), &["version", "at"])?;
     let version = asked.parsed::<u64>("version", "a version such as 3")?.map(Version);
     let at = asked.parsed::<Time>("at", "a time such as 2026-11-22T10:00:00.000Z")?;
@@ -107,6 +109,7 @@ pub(super) async fn history(
     request: Request,
 ) -> Result<Response, Problem> {
     let (aggregate, id) = extract::name_and_key_before_last(request.uri())?;
+    permit(&door, &request, &aggregate, &id)?;
     let asked = Parameters::read(request.uri(), &["from", "limit", "cursor"])?;
     let cursor = asked.parsed::<u64>("cursor", "the next_cursor of an answer")?;
     let from = asked.parsed::<u64>("from", "a version such as 3")?;
@@ -130,6 +133,11 @@ pub(super) async fn history(
         Ok(positioned(json(StatusCode::OK, &answer), &known))
     });
     Ok(wait.applied(answer.await?))
+}
+
+fn permit(door: &Door, request: &Request, aggregate: &str, id: &Key) -> Result<(), Problem> {
+    let Some(target) = door.judged(aggregate, id) else { return Ok(()) };
+    door.permit(entrance::caller(request.extensions()), Asked::Aggregate(&target))
 }
 
 /// What all these queries begin with, after their parameters.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::auth;
 use crate::contract::{Offset, Partition, Position, Time};
 use crate::read::{LogItem, LogQuery, TraceBy};
 
@@ -20,7 +22,7 @@ use super::problem::Problem;
 use super::queries::{add_positions, json};
 use super::records::{RecordItem, Value};
 use super::wait::Wait;
-use super::{Door, headers, streams};
+use super::{Door, entrance, headers, streams};
 
 /// Partitions that one page looks into at most, when none is named.
 const PARTITIONS_MAX: usize = 16;
@@ -78,14 +80,15 @@ struct Wanted {
 
 pub(super) async fn list(
     State(door): State<Arc<Door>>,
-    request: Request,
+    request: Parts,
 ) -> Result<Response, Problem> {
-    if headers::wants_events(request.headers()) {
-        return follow(&door, request.uri(), request.headers()).await;
+    door.permit(entrance::caller(&request.extensions), auth::Asked::Log)?;
+    if headers::wants_events(&request.headers) {
+        return follow(&door, &request).await;
     }
-    let asked = Asked::read(&door, request.uri())?;
-    headers::accept_json(request.headers())?;
-    let wait = Wait::of(request.headers(), &door.queries)?;
+    let asked = Asked::read(&door, &request.uri)?;
+    headers::accept_json(&request.headers)?;
+    let wait = Wait::of(&request.headers, &door.queries)?;
     let response = in_time(&door, async {
         match asked.wanted.ids.first() {
             Some((by, id)) if !asked.has_place() => together(&door, &asked, *by, id, &wait).await,
@@ -96,9 +99,9 @@ pub(super) async fn list(
 }
 
 /// The records from where it is asked for, or behind what the client has seen, or from now on.
-async fn follow(door: &Door, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
-    let asked = Parameters::read(uri, STREAMED)?;
-    let after = streams::after(headers, asked.text("after"))?;
+async fn follow(door: &Door, request: &Parts) -> Result<Response, Problem> {
+    let asked = Parameters::read(&request.uri, STREAMED)?;
+    let after = streams::after(&request.headers, asked.text("after"))?;
     let (partition, wanted) = (partition(door, &asked)?, Wanted::read(&asked)?);
     let mut places = BTreeMap::new();
     if let Some(from) = from(&asked, partition)? {
@@ -108,7 +111,8 @@ async fn follow(door: &Door, uri: &Uri, headers: &HeaderMap) -> Result<Response,
             }
         }
     }
-    streams::of_records(door, partition, places, &after, move |item| wanted.has(item)).await
+    let to = (door, request);
+    streams::of_records(to, partition, places, &after, move |item| wanted.has(item)).await
 }
 
 /// The records of a trace, the earliest decided first.

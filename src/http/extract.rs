@@ -109,7 +109,8 @@ fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
-fn decoded<'a>(segment: &'a str, what: &'static str) -> Result<Cow<'a, str>, Problem> {
+/// A segment of a path, decoded.
+pub(super) fn decoded<'a>(segment: &'a str, what: &'static str) -> Result<Cow<'a, str>, Problem> {
     let is_escape =
         |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
     if segment.split('%').skip(1).any(|rest| !is_escape(rest)) {

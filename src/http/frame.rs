@@ -1,4 +1,5 @@
-//! What is around every request: its id, the end of a panic, and the form of a problem.
+//! What is around every request: its id, its caller, the end of a panic, the form of a problem,
+//! and the headers that every answer has.
 //!
 //! One layer, because each costs every request; and no `from_fn`, which boxes the service and
 //! its future once more for each.
@@ -17,9 +18,11 @@ use tower::{Layer, Service};
 
 use crate::spans::{self, Span};
 
+use super::entrance::{Admission, Entrance};
 use super::headers::{self, TRACEPARENT, X_REQUEST_ID};
 use super::problem::{self, Problem};
 use super::request_id::{RequestId, RequestIds};
+use super::{body, shield};
 
 /// The longest URI that is looked at. An id of 200 bytes needs 600; what is longer by far is a
 /// mistake, but one that is answered in our own words, so it is well below what hyper takes.
@@ -31,26 +34,41 @@ const KINDS: [&str; 8] =
 
 /// Puts a [`Frame`] around a service.
 #[derive(Clone)]
-pub(super) struct FrameLayer(pub(super) RequestIds);
+pub(super) struct FrameLayer {
+    pub(super) ids: RequestIds,
+    pub(super) entrance: Entrance,
+    pub(super) is_tls: bool,
+}
 
-/// Names the request, runs it, and gives every problem its document.
+/// Names the request, lets it in, runs it, and gives every problem its document.
 #[derive(Clone)]
 pub(super) struct Frame<S> {
-    ids: RequestIds,
+    layer: FrameLayer,
     inner: S,
+}
+
+/// What becomes of a request.
+enum Fate<S, F> {
+    Runs(F),
+    Refused(Problem, Request),
+    /// The issuer is asked first.
+    Waits(S, Request, Entrance),
 }
 
 impl<S> Layer<S> for FrameLayer {
     type Service = Frame<S>;
 
     fn layer(&self, inner: S) -> Frame<S> {
-        Frame { ids: self.0.clone(), inner }
+        Frame { layer: self.clone(), inner }
     }
 }
 
 impl<S> Service<Request> for Frame<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
 {
     type Response = Response;
     type Error = Infallible;
@@ -61,29 +79,66 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let id = self.ids.of(request.headers());
+        let id = self.layer.ids.of(request.headers());
         let uri = request.uri().clone();
         // For the lines of a batch, each of which may be a problem.
         request.extensions_mut().insert(id.clone());
         let span = begun(&mut request);
-        let run = if is_too_long(&uri) { None } else { Some(self.inner.call(request)) };
+        let fate = if is_too_long(&uri) {
+            Fate::Refused(Problem::UriTooLong { max: URI_LEN_MAX }, request)
+        } else {
+            match self.layer.entrance.admit(&mut request) {
+                Admission::Enter => Fate::Runs(self.inner.call(request)),
+                Admission::Refuse(problem) => Fate::Refused(problem, request),
+                Admission::Ask => {
+                    Fate::Waits(self.inner.clone(), request, self.layer.entrance.clone())
+                }
+            }
+        };
+        let is_tls = self.layer.is_tls;
         Box::pin(async move {
-            let response = match run {
-                Some(run) => match AssertUnwindSafe(run).catch_unwind().await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(never)) => match never {},
-                    Err(panic) => panicked(&*panic).into_response(),
-                },
-                None => Problem::UriTooLong { max: URI_LEN_MAX }.into_response(),
+            let response = match AssertUnwindSafe(fate.run()).catch_unwind().await {
+                Ok(response) => response,
+                Err(panic) => panicked(&*panic).into_response(),
             };
             let mut response = problem::document(response, &id, &uri);
             if let Some(span) = span {
                 ended(span, &uri, &id, &response);
             }
             response.headers_mut().insert(X_REQUEST_ID, id.into_header());
+            shield::raise(response.headers_mut(), is_tls);
             Ok(response)
         })
     }
+}
+
+impl<S, F> Fate<S, F>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future = F>,
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    async fn run(self) -> Response {
+        let ran = match self {
+            Self::Runs(run) => run.await,
+            Self::Refused(problem, request) => return refuse(problem, request).await,
+            Self::Waits(mut inner, mut request, entrance) => match entrance.ask(&mut request).await
+            {
+                Ok(()) => inner.call(request).await,
+                Err(problem) => return refuse(problem, request).await,
+            },
+        };
+        match ran {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The body first: a refusal while the client still sends would be lost with the connection.
+async fn refuse(problem: Problem, request: Request) -> Response {
+    let (request, body) = request.into_parts();
+    body::pass_over(&request.headers, body).await;
+    problem.into_response()
 }
 
 /// The span of a request that is traced. What is done for it belongs to that span from here on: a

@@ -15,7 +15,7 @@ use super::{Door, dashboard, extract, headers};
 
 /// Every route, in the order of the table in [`super::router`]; the dashboard's files are its own
 /// matter.
-pub(super) const ROUTES: [&str; 36] = [
+pub(super) const ROUTES: [&str; 37] = [
     "POST /commands",
     "POST /commands/{aggregate}",
     "POST /commands/{aggregate}/{id}",
@@ -45,6 +45,7 @@ pub(super) const ROUTES: [&str; 36] = [
     "POST /admin/parked/{id}/discard",
     "POST /admin/policies/{name}/begin",
     "GET /admin/status",
+    "GET /admin/me",
     "GET /health/live",
     "GET /health/ready",
     "GET /metrics",

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::event_stream::event_stream;
 use super::problem::Problem;
 use super::queries::json;
-use super::{Door, body, extract, headers};
+use super::{Door, body, entrance, extract, headers};
 
 /// How often a client that watches is told of progress, at most.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -98,9 +98,10 @@ where
     if !wants_events {
         headers::accept_json(request.headers())?;
     }
+    let caller = entrance::caller(request.extensions());
     match (watched.get)() {
         None => Err(unknown),
-        Some(_) if wants_events => Ok(event_stream(states(watched), door.closing.clone())),
+        Some(_) if wants_events => Ok(event_stream(states(watched), door, caller)),
         Some((status, _)) => Ok(json(StatusCode::OK, &status)),
     }
 }

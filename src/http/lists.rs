@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
+use crate::auth::Asked;
 use crate::config::QueriesConfig;
 use crate::read::{Comparison, Filter, ListQuery, Page, QueryError, Sort};
 
@@ -19,21 +21,22 @@ use super::headers::JSON;
 use super::problem::Problem;
 use super::queries::{NO_CACHE, add_positions};
 use super::wait::Wait;
-use super::{Door, extract, headers, streams};
+use super::{Door, entrance, extract, headers, streams};
 
 /// Views of a page, unless a request says how many.
 const LIMIT: usize = 50;
 
 pub(super) async fn get(
     State(door): State<Arc<Door>>,
-    request: Request,
+    request: Parts,
 ) -> Result<Response, Problem> {
-    let name = extract::name(request.uri())?;
-    let headers = request.headers();
+    let name = extract::name(&request.uri)?;
+    let headers = &request.headers;
+    door.permit(entrance::caller(&request.extensions), Asked::Views(&name))?;
     if headers::wants_events(headers) {
-        return streams::of_views(&door, (request.uri(), headers), &name, None).await;
+        return streams::of_views(&door, &request, &name, None).await;
     }
-    let query = query(request.uri(), &door.queries)?;
+    let query = query(&request.uri, &door.queries)?;
     headers::accept_json(headers)?;
     let wait = Wait::of(headers, &door.queries)?;
     let response = match door.views.page(&name, &query, &wait.after, wait.limit).await {

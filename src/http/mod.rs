@@ -8,6 +8,7 @@ mod aggregates;
 mod body;
 mod commands;
 mod dashboard;
+mod entrance;
 mod event_stream;
 mod events;
 mod extract;
@@ -17,6 +18,7 @@ mod health;
 mod index;
 mod jobs;
 mod lists;
+mod me;
 mod metrics;
 mod openapi;
 mod operations;
@@ -31,7 +33,9 @@ mod replays;
 mod request_id;
 mod schemas;
 mod serve;
+mod shield;
 mod streams;
+mod tls;
 mod traces;
 mod verifications;
 mod wait;
@@ -42,6 +46,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use uuid::Uuid;
 
+use crate::auth::Authority;
 use crate::config::{HistoryConfig, HttpConfig, QueriesConfig};
 use crate::contract::Time;
 use crate::gate::Gate;
@@ -58,12 +63,17 @@ pub use commands::InboxWording;
 pub use health::Reason;
 pub use serve::serve;
 
+use entrance::Entrance;
 use frame::FrameLayer;
 use request_id::RequestIds;
 
 /// What the door opens to: handles, cheap to clone.
 #[derive(Clone)]
 pub struct Door {
+    /// Knows who asks.
+    pub authority: Authority,
+    /// Whether metrics are for everybody.
+    pub metrics_open: bool,
     /// Takes commands.
     pub commands: Commands,
     /// Answers queries.
@@ -123,6 +133,8 @@ pub struct NodeInfo {
 pub fn router(door: Door) -> Router {
     let base_path = door.http.base_path.trim_end_matches('/').to_owned();
     let ids = RequestIds::new(door.node.instance);
+    let is_tls = door.http.tls.is_used();
+    let entrance = Entrance::new(door.authority.clone(), base_path.clone(), door.metrics_open);
     let routes = Router::new()
         .route("/commands", post(commands::post_batch))
         .route("/commands/{aggregate}", post(commands::post_new))
@@ -149,6 +161,7 @@ pub fn router(door: Door) -> Router {
         .route("/admin/parked/{id}/discard", post(parked::discard))
         .route("/admin/policies/{name}/begin", post(policies::begin))
         .route("/admin/status", get(admin::status))
+        .route("/admin/me", get(me::get))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(metrics::get))
@@ -167,5 +180,5 @@ pub fn router(door: Door) -> Router {
         .fallback(problem::no_route)
         .layer(Extension(openapi::Document::of(&door)))
         .with_state(Arc::new(door))
-        .layer(FrameLayer(ids))
+        .layer(FrameLayer { ids, entrance, is_tls })
 }

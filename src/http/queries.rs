@@ -7,12 +7,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::auth::{Asked, Role};
 use crate::contract::Positions;
 use crate::events::Fingerprint;
 use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
@@ -20,7 +22,7 @@ use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
 use super::headers::{JSON, RETELL_POSITION};
 use super::problem::Problem;
 use super::wait::Wait;
-use super::{Door, extract, headers, streams};
+use super::{Door, entrance, extract, headers, streams};
 
 /// A view changes at any time: whoever keeps a copy must ask whether it still is the one.
 pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -66,20 +68,24 @@ pub(super) async fn list(
         let (indexes, schema) = (std::mem::take(&mut info.indexes), info.schema.take());
         Described { item: Item::from(info), indexes, schema }
     };
-    let items = door.views.list().into_iter().map(describe).collect();
+    let grants = entrance::caller(request.extensions()).grants();
+    let all = door.views.list().into_iter();
+    let items = all.filter(|info| grants.allow_for(Role::Read, info.name)).map(describe).collect();
     Ok(json(StatusCode::OK, &List { items }))
 }
 
 pub(super) async fn get(
     State(door): State<Arc<Door>>,
-    request: Request,
+    request: Parts,
 ) -> Result<Response, Problem> {
-    let (projection, key) = extract::name_and_key(request.uri(), "key")?;
-    let headers = request.headers();
+    let (projection, key) = extract::name_and_key(&request.uri, "key")?;
+    let headers = &request.headers;
+    let asked = Asked::View { projection: &projection, key: &key };
+    door.permit(entrance::caller(&request.extensions), asked)?;
     if headers::wants_events(headers) {
-        return streams::of_views(&door, (request.uri(), headers), &projection, Some(key)).await;
+        return streams::of_views(&door, &request, &projection, Some(key)).await;
     }
-    extract::no_parameters(request.uri())?;
+    extract::no_parameters(&request.uri)?;
     headers::accept_json(headers)?;
     let wait = Wait::of(headers, &door.queries)?;
     let response = match door.views.get(&projection, &key, &wait.after, wait.limit).await {

@@ -2,7 +2,7 @@
 //!
 //! When it returns, no connection of it is left.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,40 +13,59 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::config::HttpConfig;
 use crate::shutdown::Shutdown;
 
 use super::patience::Patience;
+use super::tls::{self, Tls};
 
 /// How long to wait when the process has no room for another connection.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then gives the requests under way `http.drain_timeout_ms` to end.
 ///
+/// At most `http.connections_max` connections are taken at once; who comes then waits until one
+/// ends, or is turned away by the operating system.
+///
 /// # Errors
-/// None at present: a failing accept is tried again, because ending would help nobody.
+/// The certificate cannot be used. A failing accept is tried again, because ending would help
+/// nobody.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: Shutdown,
     config: &HttpConfig,
 ) -> io::Result<()> {
+    let tls = Tls::open(&config.tls).await?;
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    let mut reloading = pin!(async {
+        match tls {
+            Some(tls) => tls.reload().await,
+            None => pending().await,
+        }
+    });
     let mut connections = JoinSet::new();
     let mut stop = pin!(shutdown.requested());
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let (router, shutdown) = (router.clone(), shutdown.clone());
-                    connections.spawn(connection(stream, router, shutdown, config.idle_timeout));
+            accepted = listener.accept(), if connections.len() < config.connections_max => {
+                match accepted {
+                    Ok((stream, _)) => {
+                        let (router, shutdown) = (router.clone(), shutdown.clone());
+                        let (acceptor, idle) = (acceptor.clone(), config.idle_timeout);
+                        connections.spawn(connected(stream, acceptor, router, shutdown, idle));
+                    }
+                    Err(error) => refused(&error).await,
                 }
-                Err(error) => refused(&error).await,
             },
+            () = &mut reloading => {}
             Some(_) = connections.join_next() => {}
             () = &mut stop => break,
         }
@@ -61,11 +80,31 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves one connection. It is closed when no request comes for `idle`, or nothing of an answer
-/// is taken for as long.
-async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, idle: Duration) {
+/// Serves one connection, by TLS where there is a certificate.
+async fn connected(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    shutdown: Shutdown,
+    idle: Duration,
+) {
     // An answer is one small packet; waiting for more of it would cost 40 ms.
     drop(stream.set_nodelay(true));
+    let Some(acceptor) = acceptor else {
+        return connection(stream, router, shutdown, idle).await;
+    };
+    match tls::accept(acceptor, stream, idle).await {
+        Ok(stream) => connection(stream, router, shutdown, idle).await,
+        Err(error) => tracing::trace!(%error, "a client did not come to terms"),
+    }
+}
+
+/// Serves what a client sends and reads. It is closed when no request comes for `idle`, or nothing
+/// of an answer is taken for as long.
+async fn connection<S>(stream: S, router: Router, shutdown: Shutdown, idle: Duration)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);
     // A client of HTTP/2 that is still there may keep its connection; one that is gone may not.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, Uri};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::stream::unfold;
@@ -12,23 +13,24 @@ use futures_util::stream::unfold;
 use crate::contract::{Key, Offset, Partition, Positions};
 use crate::read::{EventStream, LogItem, StreamEvent, Told, ViewChange};
 
-use super::Door;
 use super::event_stream::event_stream;
 use super::events::raw;
 use super::headers::{self, LAST_EVENT_ID};
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::{Door, entrance};
 
 /// The changes of one view, or of all of a projection.
 pub(super) async fn of_views(
     door: &Door,
-    (uri, headers): (&Uri, &HeaderMap),
+    request: &Parts,
     projection: &str,
     only: Option<Key>,
 ) -> Result<Response, Problem> {
-    let after = after(headers, Parameters::read(uri, &["after"])?.text("after"))?;
+    let parameters = Parameters::read(&request.uri, &["after"])?;
+    let after = after(&request.headers, parameters.text("after"))?;
     let stream = door.views.follow(projection, only, &after).await?;
-    Ok(answer(door, stream, |change| match change {
+    Ok(answer((door, request), stream, |change| match change {
         ViewChange::Put { key, view } => {
             // Stored as it is told: JSON, with nothing between its tokens.
             let view = String::from_utf8_lossy(view);
@@ -43,14 +45,14 @@ pub(super) async fn of_views(
 
 /// The records of the log that are wanted.
 pub(super) async fn of_records(
-    door: &Door,
+    (door, request): (&Door, &Parts),
     partition: Option<Partition>,
     from: BTreeMap<Partition, Offset>,
     after: &Positions,
     wanted: impl Fn(&LogItem) -> bool + Send + Sync + 'static,
 ) -> Result<Response, Problem> {
     let stream = door.views.follow_log(partition, from, after, wanted).await?;
-    Ok(answer(door, stream, |(partition, item)| {
+    Ok(answer((door, request), stream, |(partition, item)| {
         Event::default().event("record").data(raw(*partition, item).get())
     }))
 }
@@ -67,7 +69,7 @@ pub(super) fn after(asked: &HeaderMap, parameter: Option<&str>) -> Result<Positi
 }
 
 fn answer<T: Send + 'static>(
-    door: &Door,
+    (door, request): (&Door, &Parts),
     stream: EventStream<T>,
     show: impl Fn(&T) -> Event + Copy + Send + 'static,
 ) -> Response {
@@ -89,7 +91,7 @@ fn answer<T: Send + 'static>(
             stream,
         ))
     });
-    event_stream(events, door.closing.clone())
+    event_stream(events, door, entrance::caller(&request.extensions))
 }
 
 fn json(key: &Key) -> String {

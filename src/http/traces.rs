@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::auth::Asked;
 use crate::contract::{Partition, Position, Time};
 use crate::events::Commit;
 use crate::read::{LogItem, TraceBy};
@@ -23,7 +24,7 @@ use super::problem::Problem;
 use super::queries::{add_positions, json};
 use super::records::RecordItem;
 use super::wait::Wait;
-use super::{Door, extract, headers};
+use super::{Door, entrance, extract, headers};
 
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Trace")]
@@ -68,6 +69,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     extract::no_parameters(request.uri())?;
     let id = extract::last_decoded(request.uri(), "correlation id")?;
+    door.permit(entrance::caller(request.extensions()), Asked::Log)?;
     headers::accept_json(request.headers())?;
     let wait = Wait::of(request.headers(), &door.queries)?;
     let limit = door.history.page_len_max;

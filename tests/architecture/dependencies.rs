@@ -22,6 +22,7 @@ const ALLOWED: [&str; 6] = ["0BSD", "Apache-2.0", "BSD-3-Clause", "BSL-1.0", "MI
 /// A crate of the build, as the rules see it.
 struct Dependency {
     name: String,
+    version: String,
     licence: Option<String>,
     /// Where it comes from; `None` for a folder.
     source: Option<String>,
@@ -34,6 +35,8 @@ struct Policy {
     /// More licences, for one crate each.
     exceptions: BTreeMap<String, BTreeSet<String>>,
     banned: BTreeSet<String>,
+    /// Versions that may be there beside another of the same crate: `base64@0.22`.
+    skipped: BTreeSet<String>,
 }
 
 fn with_other_licences(dependencies: &[Dependency], policy: &Policy) -> Vec<Violation> {
@@ -57,6 +60,31 @@ fn banned(dependencies: &[Dependency], policy: &Policy) -> Vec<Violation> {
             Violation::new(LOCK, line_of(name), format!("`{name}` is banned"))
         })
         .collect()
+}
+
+/// Crates that are compiled more than once without leave, and leave that nobody needs.
+fn twice(dependencies: &[Dependency], policy: &Policy) -> Vec<Violation> {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for Dependency { name, version, .. } in dependencies {
+        versions.entry(name).or_default().insert(version);
+    }
+    let mut unused = policy.skipped.clone();
+    let mut violations = Vec::new();
+    for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
+        let skips = |version: &str, skip: &str| {
+            let of = skip.strip_prefix(name).and_then(|rest| rest.strip_prefix('@'));
+            of.is_some_and(|of| version == of || version.starts_with(&format!("{of}.")))
+        };
+        let skipped = |version: &&str| policy.skipped.iter().any(|skip| skips(version, skip));
+        unused.retain(|skip| !versions.iter().any(|version| skips(version, skip)));
+        if versions.iter().filter(|version| !skipped(version)).count() > 1 {
+            let what = format!("`{name}` is there as {versions:?}");
+            violations.push(Violation::new(LOCK, line_of(name), what));
+        }
+    }
+    let unused = unused.iter().map(|skip| format!("`{skip}` is skipped in vain"));
+    violations.extend(unused.map(|what| Violation::new("deny.toml", 1, what)));
+    violations
 }
 
 fn from_elsewhere(dependencies: &[Dependency]) -> Vec<Violation> {
@@ -85,6 +113,10 @@ impl Policy {
             licences: list("licenses", "allow").iter().filter_map(text_of).collect(),
             exceptions: exceptions.collect(),
             banned: list("bans", "deny").iter().filter_map(crate_of).collect(),
+            skipped: list("bans", "skip")
+                .iter()
+                .filter_map(|entry| text_of(entry.get("crate")?))
+                .collect(),
         }
     }
 
@@ -128,6 +160,7 @@ fn dependencies() -> Vec<Dependency> {
     packages
         .map(|package| Dependency {
             name: package.name.to_string(),
+            version: package.version.to_string(),
             licence: package.license,
             source: package.source.map(|source| source.repr),
         })
@@ -166,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn no_dependency_is_there_twice_without_leave() {
+        hold(
+            "A crate is compiled once, or deny.toml says why not",
+            "update what wants the old version; or skip it in deny.toml with the reason",
+            &twice(&dependencies(), &Policy::of_repository()),
+        );
+    }
+
+    #[test]
     fn every_dependency_comes_from_crates_io() {
         hold(
             "Every dependency comes from crates.io",
@@ -187,6 +229,7 @@ mod tests {
         );
         let of = |name: &str, licence: Option<&str>, source: Option<&str>| Dependency {
             name: name.to_owned(),
+            version: "1.2.3".to_owned(),
             licence: licence.map(str::to_owned),
             source: source.map(str::to_owned),
         };
@@ -200,6 +243,17 @@ mod tests {
         for (name, times) in [("loud", 1), ("old", 1), ("older", 1), ("quiet", 0)] {
             assert_eq!(banned(&[of(name, None, None)], &policy).len(), times, "{name}");
         }
+
+        let policy = Policy::parse("[bans]\nskip = [{ crate = \"a@1\", reason = \"b\" }]");
+        let versions = |versions: &[&str]| {
+            let of = |version: &&str| Dependency {
+                version: (*version).to_owned(),
+                ..of("a", None, None)
+            };
+            twice(&versions.iter().map(of).collect::<Vec<_>>(), &policy).len()
+        };
+        assert_eq!((versions(&["1.2.3", "2.0.0"]), versions(&["2.0.0", "3.0.0"])), (0, 2));
+        assert_eq!((versions(&["1.0.0", "2.0.0", "10.0.0"]), versions(&["2.0.0"])), (1, 1));
 
         let from = |source| from_elsewhere(&[of("a", None, source)]).len();
         assert_eq!(

@@ -45,12 +45,14 @@ const TABLE: &[(&str, &[&str])] = &[
         &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"],
     ),
     ("adapters", &[]),
+    // Who asks, without HTTP: the door alone sees it, the composition root starts it.
+    ("auth", &["clock", "contract", "process"]),
     // The door knows the handles of the loops, and of the ports what reads.
     (
         "http",
         &[
-            "clock", "contract", "measure", "ports", "process", "react", "read", "spans", "stored",
-            "write",
+            "auth", "clock", "contract", "measure", "ports", "process", "react", "read", "spans",
+            "stored", "write",
         ],
     ),
     ("process", &["spans"]),
@@ -62,8 +64,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "clock", "contract", "http", "log", "ports", "process", "spans", "stored",
-            "transfer",
+            "app", "auth", "clock", "contract", "http", "log", "ports", "process", "spans",
+            "stored", "transfer",
         ],
     ),
     ("main", &["cli", "process"]),
@@ -79,6 +81,7 @@ const APP: &[&str] = &[
     "adapters/*",
     "aggregates",
     "append",
+    "auth",
     "clock",
     "commands",
     "contract",

@@ -14,7 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
-    IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError, Value,
+    IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError, TlsCertificates, Value,
 };
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -134,7 +134,15 @@ impl Connector {
     }
 
     fn new(url: &str, config: &RedisConfig) -> Result<Self, StoreError> {
-        let client = connection_info(url).and_then(Client::open).map_err(|error| {
+        let authority = authority(&config.ca_file)?;
+        let open = |info: ConnectionInfo| match &authority {
+            Some(authority) if is_tls(&info) => {
+                let root_cert = Some(authority.clone());
+                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+            }
+            _ => Client::open(info),
+        };
+        let client = connection_info(url).and_then(open).map_err(|error| {
             // The URL is not shown: it may hold a password.
             StoreError::Settings(vec![format!("views.url is no URL of a Redis: {error}")])
         })?;
@@ -183,6 +191,18 @@ impl Connector {
         let gone = |gone: JoinError| RedisError::from(io::Error::other(gone));
         self.runtime.spawn(connect).await.map_err(gone)?
     }
+}
+
+/// The authority of its own that Redis has, in PEM.
+fn authority(file: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let read = (!file.is_empty()).then(|| std::fs::read(file)).transpose();
+    read.map_err(|error| {
+        StoreError::Settings(vec![format!("views.redis.ca_file: cannot read {file}: {error}")])
+    })
+}
+
+fn is_tls(info: &ConnectionInfo) -> bool {
+    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
 }
 
 /// Protocol 3 tells when a connection ends while nobody waits for an answer.

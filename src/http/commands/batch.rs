@@ -20,13 +20,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::auth::{Principal, Role};
 use crate::events::{CommandId, Envelope, Metadata};
 use crate::write::{Expected, FullPartitions, SendOptions, Sent};
 
 use super::super::headers::{IDEMPOTENCY_KEY, NDJSON};
 use super::super::problem::Problem;
 use super::super::request_id::RequestId;
-use super::super::{Door, body, extract, frame, headers};
+use super::super::{Door, body, entrance, extract, frame, headers};
 use super::answer::Undone;
 use super::line;
 use super::lines::Lines;
@@ -48,6 +49,12 @@ enum Fate {
     Undone(Problem),
 }
 
+/// Who sends a batch, and what each of its commands carries.
+struct Sender {
+    caller: Principal,
+    metadata: Metadata,
+}
+
 /// Which line an answer is to.
 #[derive(Clone, Copy, JsonSchema, Serialize)]
 #[schemars(rename = "BatchLine")]
@@ -61,7 +68,7 @@ pub(in super::super) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     let (request, body) = request.into_parts();
-    let metadata = match check(&request.headers, &request.uri) {
+    let mut metadata = match check(&request.headers, &request.uri) {
         Ok(metadata) => metadata,
         Err(problem) => {
             body::pass_over(&request.headers, body).await;
@@ -73,7 +80,9 @@ pub(in super::super) async fn post(
         lines.begin().await?;
     }
     let (sender, taken) = mpsc::channel(door.http.batch_unread_len_max);
-    tokio::spawn(take_all(door, lines, metadata, sender));
+    let caller = entrance::caller(&request.extensions).clone();
+    metadata.actor = caller.known_name().map(str::to_owned);
+    tokio::spawn(take_all(door, lines, Sender { caller, metadata }, sender));
     let mut response = Response::new(Body::from_stream(answers(taken, id, request.uri)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     Ok(response)
@@ -97,18 +106,13 @@ fn check(headers: &HeaderMap, uri: &Uri) -> Result<Metadata, Problem> {
 }
 
 /// Reads lines and hands them to the writers, until there are none or nobody wants their answers.
-async fn take_all(
-    door: Arc<Door>,
-    mut lines: Lines,
-    metadata: Metadata,
-    answers: mpsc::Sender<Taken>,
-) {
+async fn take_all(door: Arc<Door>, mut lines: Lines, from: Sender, answers: mpsc::Sender<Taken>) {
     let mut full = FullPartitions::default();
     // Room for its answer first, then the line.
     while let Ok(room) = answers.reserve().await {
         let Some((number, line)) = lines.next().await else { return };
         room.send(match line {
-            Ok(line) => take(&door, number, &line, metadata.clone(), &mut full).await,
+            Ok(line) => take(&door, number, &line, &from, &mut full).await,
             Err(problem) => Taken::without_command(number, problem),
         });
     }
@@ -119,20 +123,23 @@ async fn take(
     door: &Door,
     number: u64,
     line: &Bytes,
-    metadata: Metadata,
+    from: &Sender,
     full: &mut FullPartitions,
 ) -> Taken {
     let envelope = match Envelope::parse(line) {
         Ok(envelope) => envelope,
         Err(error) => return Taken::without_command(number, Problem::BadLine(error)),
     };
+    if let Err(problem) = from.may_send(door, &envelope).await {
+        return Taken::without_command(number, problem);
+    }
     let has_key = envelope.key.is_some();
     let command_id = envelope.key.unwrap_or_else(|| door.commands.new_command_id());
     let options = SendOptions {
         command_id: Some(command_id.clone()),
         repeatable: has_key,
         expected: envelope.expected_version.map(Expected::Version),
-        metadata,
+        metadata: from.metadata.clone(),
         ..SendOptions::default()
     };
     let json = line.slice_ref(envelope.command.get().as_bytes());
@@ -174,6 +181,22 @@ fn answers(
         }
         (!piece.is_empty()).then(|| (Ok(piece.into()), (taken, next, id, uri)))
     })
+}
+
+impl Sender {
+    /// A line is as a request of its own, but one that waits for its turn.
+    async fn may_send(&self, door: &Door, envelope: &Envelope<'_>) -> Result<(), Problem> {
+        while let Err(wait) = self.caller.take_turn() {
+            tokio::time::sleep(wait).await;
+        }
+        let kind = &envelope.aggregate_type;
+        if !self.caller.grants().allow_for(Role::Write, kind) {
+            let of = Some(kind.chars().take(100).collect());
+            return Err(Problem::MissingRole { role: Role::Write, of });
+        }
+        let json = Some(envelope.command.get().as_bytes());
+        super::permit(door, &self.caller, (kind, &envelope.id), json)
+    }
 }
 
 impl Taken {

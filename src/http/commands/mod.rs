@@ -19,13 +19,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use uuid::Uuid;
 
+use crate::auth::{Asked, Principal};
 use crate::contract::Key;
-use crate::events::CommandId;
+use crate::events::{CommandId, Metadata};
 use crate::write::{Done, SendOptions};
 
 use super::headers::{self, RETELL_COMMAND_ID};
 use super::problem::Problem;
-use super::{Door, body, extract, frame};
+use super::{Door, body, entrance, extract, frame};
 use answer::Undone;
 
 pub(super) use answer::Answer;
@@ -37,7 +38,7 @@ pub(super) use line::{DoneLine, ProblemLine};
 const IDS: Uuid = Uuid::from_u128(0x8c0f_6d1e_52b7_4c39_9a64_1f07_d3e8_b25a);
 
 /// Where a path says the aggregate's id, or leaves it to us.
-type Place = fn(&Door, &Uri, Option<&CommandId>) -> Result<(String, Key), Problem>;
+type Place = fn(&Door, &Principal, &Uri, Option<&CommandId>) -> Result<(String, Key), Problem>;
 
 /// `POST /commands/{aggregate}/{id}`
 pub(super) async fn post(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -58,6 +59,8 @@ pub(super) async fn outcome(
     let (aggregate, id, command_id) = extract::name_key_and_command(uri)?;
     extract::no_parameters(uri)?;
     headers::accept_json(request.headers())?;
+    let caller = entrance::caller(request.extensions());
+    permit(&door, caller, (&aggregate, &id), None)?;
     let found = door.commands.outcome(&aggregate, &id, command_id.clone()).await;
     let mut response = match found {
         Ok(Some(done)) => answer::done(&done),
@@ -98,31 +101,59 @@ async fn run(
     let json = body::read(&request.headers, body, limits.body_bytes_max, limits.request_timeout);
     let json: Bytes = json.await?;
     let key = key?;
-    let (aggregate, id) = place(door, &request.uri, key.as_ref())?;
+    let caller = entrance::caller(&request.extensions);
+    let (aggregate, id) = place(door, caller, &request.uri, key.as_ref())?;
     extract::no_parameters(&request.uri)?;
     headers::accept_json(&request.headers)?;
     body::expect_json(&request.headers)?;
+    permit(door, caller, (&aggregate, &id), Some(&json))?;
+    let actor = caller.known_name().map(str::to_owned);
     let options = SendOptions {
         command_id: Some(command_id),
         repeatable: key.is_some(),
         expected: conditions::expected(&request.headers)?,
-        metadata: headers::metadata(&request.headers)?,
+        metadata: Metadata { actor, ..headers::metadata(&request.headers)? },
         ..SendOptions::default()
     };
     let done = door.commands.submit(&aggregate, &id, json, options).await;
     done.map_err(|error| Undone::new(error, key.is_some()))
 }
 
-fn named(_: &Door, uri: &Uri, _: Option<&CommandId>) -> Result<(String, Key), Problem> {
+/// What a user's own decision says about a command for an aggregate, or about its outcome.
+fn permit(
+    door: &Door,
+    caller: &Principal,
+    (aggregate, id): (&str, &Key),
+    json: Option<&[u8]>,
+) -> Result<(), Problem> {
+    let Some(target) = door.judged(aggregate, id) else { return Ok(()) };
+    door.permit(caller, Asked::Command { target: &target, json })
+}
+
+fn named(
+    _: &Door,
+    _: &Principal,
+    uri: &Uri,
+    _: Option<&CommandId>,
+) -> Result<(String, Key), Problem> {
     extract::name_and_key(uri, "id").map(|(name, id)| (name.into_owned(), id))
 }
 
-/// The same id for the same key, so that a command that is sent again meets its aggregate again.
-fn chosen(door: &Door, uri: &Uri, key: Option<&CommandId>) -> Result<(String, Key), Problem> {
+/// The same id for the same key of the same caller, so that a command that is sent again meets its
+/// aggregate again, and no other caller's.
+fn chosen(
+    door: &Door,
+    caller: &Principal,
+    uri: &Uri,
+    key: Option<&CommandId>,
+) -> Result<(String, Key), Problem> {
     let aggregate = extract::name(uri)?;
     let id = match key {
-        // The caller is part of the name, once callers have names. No part holds a NUL.
-        Some(key) => Uuid::new_v5(&IDS, format!("\0{aggregate}\0{key}").as_bytes()),
+        // No part holds a NUL. Who is not asked has no name.
+        Some(key) => {
+            let caller = caller.known_name().unwrap_or_default();
+            Uuid::new_v5(&IDS, format!("{caller}\0{aggregate}\0{key}").as_bytes())
+        }
         None => door.commands.new_id(),
     };
     let id = Key::new(&id.to_string()).expect("a UUID is a key");

@@ -109,7 +109,7 @@ fn document(door: &Door) -> Value {
     for operation in operations(door, &domain, &mut schemas) {
         let path = paths.entry(operation.path()).or_insert_with(|| json!({}));
         let method = operation.method();
-        path[method] = operation.into_content();
+        path[method] = operation.into_content(door.authority.asks());
     }
     let url = match door.http.base_path.trim_end_matches('/') {
         "" => "/",
@@ -130,6 +130,15 @@ fn document(door: &Door) -> Value {
             "headers": parameters::response_headers(),
         },
     });
+    if door.authority.asks() {
+        document["components"]["securitySchemes"] = json!({
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key, or a token (JWT) of the service's issuer.",
+            },
+        });
+    }
     schemas::bound_integers(&mut document);
     document
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::super::entrance;
 use super::problems;
 
 /// What a request to a route may be, and its answers.
@@ -52,6 +53,14 @@ impl Operation {
             codes: problems::ANY.to_vec(),
             headers: vec!["X-Request-Id"],
         }
+        .of_caller(route)
+    }
+
+    fn of_caller(mut self, route: &str) -> Self {
+        if !entrance::is_open(route) {
+            self.codes.extend(problems::CALLER);
+        }
+        self
     }
 
     /// The same for one value of a name in the path.
@@ -127,7 +136,8 @@ impl Operation {
         self.path.clone()
     }
 
-    pub(super) fn into_content(mut self) -> Value {
+    /// The document says how callers are known, where they are asked.
+    pub(super) fn into_content(mut self, asks: bool) -> Value {
         if let Some(Value::Array(all)) = self.content.get_mut("parameters") {
             // What the path holds comes first, headers last.
             all.sort_by_key(|parameter| match parameter["in"].as_str() {
@@ -135,6 +145,9 @@ impl Operation {
                 Some("query") => 1,
                 _ => 2,
             });
+        }
+        if asks && !entrance::is_open(self.route) {
+            self.content.insert("security".to_owned(), json!([{ "bearer": [] }]));
         }
         let mut answers = self.answers;
         for (status, answer) in problems::answers(&self.codes) {

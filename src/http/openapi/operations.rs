@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::read::{ParkedSequence, ReplayStatus, Retried, VerificationStatus};
 
 use super::super::admin::Status;
+use super::super::me::Me;
 use super::super::queries::Item;
 use super::super::{jobs, parked, policies, replays, verifications};
 use super::domain::Domain;
@@ -26,6 +27,12 @@ pub(super) fn operations(domain: &Domain, schemas: &mut Schemas) -> Vec<Operatio
         200,
         "Its partitions, projections, policies, and what is in the way.",
         content(JSON, schemas.of::<Status<'_>>()),
+        &[],
+    ));
+    all.push(get("/admin/me", TAG, "Who the caller is").answers(
+        200,
+        "Its name and roles.",
+        content(JSON, schemas.of::<Me<'_>>()),
         &[],
     ));
     all

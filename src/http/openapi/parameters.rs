@@ -164,6 +164,11 @@ pub(super) fn response_headers() -> Value {
         "Retell-Command-Id": answered("The id of the command.", true, text()),
         "Retell-Position": answered("What the answer is of.", true, positions()),
         "Retell-Position.sometimes": answered("What the answer is of.", false, positions()),
+        "WWW-Authenticate": answered(
+            "What to send (RFC 6750).",
+            false,
+            json!({ "type": "string" }),
+        ),
         "Retry-After": answered("Seconds until the same may succeed.", true, number()),
         "X-Request-Id": answered("The request's name.", true, text()),
     })

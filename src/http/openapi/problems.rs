@@ -27,6 +27,11 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (400, "bad_cursor"),
     (400, "history_too_long"),
     (400, "bad_line"),
+    (401, "no_credentials"),
+    (401, "bad_credentials"),
+    (401, "token_expired"),
+    (403, "missing_role"),
+    (403, "not_permitted"),
     (404, "no_such_route"),
     (404, "unknown_aggregate"),
     (404, "unknown_projection"),
@@ -56,6 +61,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (422, "still_parked"),
     (422, "needs_replay"),
     (422, "key_reused"),
+    (429, "too_often"),
     (500, "internal"),
     (503, "queue_full"),
     (503, "cache_full"),
@@ -87,6 +93,16 @@ pub(super) const REFUSED: &str = "refused";
 /// What any request may be answered.
 pub(super) const ANY: &[&str] =
     &["not_acceptable", "uri_too_long", "unknown_parameter", "internal"];
+
+/// What a request may be answered that needs a caller.
+pub(super) const CALLER: &[&str] = &[
+    "no_credentials",
+    "bad_credentials",
+    "token_expired",
+    "missing_role",
+    "not_permitted",
+    "too_often",
+];
 
 /// What a request with a body may be answered.
 pub(super) const BODY: &[&str] =
@@ -145,7 +161,10 @@ fn answer(status: u16, codes: &[&str]) -> Value {
     let of = json!({ "type": "object", "properties": properties });
     let schema = json!({ "allOf": [{ "$ref": "#/components/schemas/Problem" }, of] });
     let mut headers = json!({});
-    if status == 503 {
+    if status == 401 || status == 403 {
+        headers["WWW-Authenticate"] = json!({ "$ref": "#/components/headers/WWW-Authenticate" });
+    }
+    if status == 429 || status == 503 {
         headers["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
     }
     json!({

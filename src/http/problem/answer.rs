@@ -6,12 +6,13 @@ use std::borrow::Cow;
 
 use axum::http::StatusCode;
 
+use crate::auth::Refused as Unknown;
 use crate::ports::StoreError;
 use crate::read::{MendError, OperationError, QueryError, ReplayError, VerificationError};
 use crate::write::{BadCommand, Failure};
 
 use super::Problem;
-use Category::{Bug, Conflict, Invalid, NotFound, OutcomeUnknown, Refused, Unavailable};
+use Category::{Bug, Conflict, Denied, Invalid, NotFound, OutcomeUnknown, Refused, Unavailable};
 
 /// How a problem is answered.
 pub(super) struct Answer {
@@ -27,6 +28,8 @@ pub(super) struct Answer {
 pub(super) enum Category {
     /// The request itself is wrong; the same will never succeed.
     Invalid,
+    /// Not for this caller.
+    Denied,
     /// What it names is not there.
     NotFound,
     /// Something else is under way.
@@ -50,6 +53,7 @@ impl Category {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Invalid => "invalid",
+            Denied => "denied",
             NotFound => "not_found",
             Conflict => "conflict",
             Refused => "refused",
@@ -62,6 +66,7 @@ impl Category {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Invalid => "The request is not valid",
+            Denied => "Not for this caller",
             NotFound => "Not found",
             Conflict => "Something else is under way",
             Refused => "The domain refused the command",
@@ -76,6 +81,16 @@ impl Problem {
     /// Status, category and code of every problem.
     pub(super) fn answer(&self) -> Answer {
         match self {
+            Self::Unauthenticated(Unknown::Missing) => answer(401, Denied, "no_credentials"),
+            Self::Unauthenticated(Unknown::Expired) => answer(401, Denied, "token_expired"),
+            Self::Unauthenticated(_) => answer(401, Denied, "bad_credentials"),
+            Self::MissingRole { .. } => answer(403, Denied, "missing_role"),
+            Self::NotPermitted => answer(403, Denied, "not_permitted"),
+            Self::TooOften { wait } => Answer {
+                // Whole seconds, and none too early.
+                retry_after_secs: u32::try_from(wait.as_secs() + 1).ok(),
+                ..answer(429, Unavailable, "too_often")
+            },
             Self::NoRoute(_) => answer(404, NotFound, "no_such_route"),
             Self::MethodNotAllowed(_) => answer(405, Invalid, "method_not_allowed"),
             Self::NotAcceptable(_) => answer(406, Invalid, "not_acceptable"),

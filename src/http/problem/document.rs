@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -86,6 +86,9 @@ pub(in super::super) fn document(mut response: Response, id: &RequestId, uri: &U
     if let Some(secs) = document.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
     }
+    if let Some(challenge) = problem.challenge() {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
     if let Some(on) = problem.decided_on() {
         headers.insert(ETAG, version_tag(on.version));
         headers.insert(RETELL_POSITION, value(on.position.to_string()));
@@ -104,6 +107,10 @@ fn log(problem: &Problem, answer: &Answer, id: &RequestId, uri: &Uri) {
         Category::Unavailable => {
             tracing::debug!(request, path, %code, cause = cause(), "request turned away");
         }
-        Category::Invalid | Category::NotFound | Category::Conflict | Category::Refused => {}
+        Category::Invalid
+        | Category::NotFound
+        | Category::Conflict
+        | Category::Refused
+        | Category::Denied => {}
     }
 }

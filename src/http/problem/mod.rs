@@ -9,10 +9,12 @@ mod document;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::http::{Method, Uri};
+use axum::http::{HeaderValue, Method, Uri};
 use axum::response::{IntoResponse, Response};
 
+use crate::auth::{Refused, Role};
 use crate::contract::{InvalidKey, InvalidPosition, Refusal, Target, Version};
 use crate::events::{BadEnvelope, CommandId, InvalidCommandId};
 use crate::ports::StoreError;
@@ -28,6 +30,14 @@ pub(super) use document::{Document, document};
 /// Why a request has no other answer than a problem document.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
+    #[error("{0}")]
+    Unauthenticated(Refused),
+    #[error("the caller lacks the role {}", role_name(*.role, .of.as_deref()))]
+    MissingRole { role: Role, of: Option<String> },
+    #[error("the caller may not do this here, whatever its roles")]
+    NotPermitted,
+    #[error("the caller asks too often (http.rate)")]
+    TooOften { wait: Duration },
     #[error("there is nothing at {0}; GET / lists the routes")]
     NoRoute(String),
     #[error("{0} is not possible here; the header Allow lists what is")]
@@ -140,6 +150,22 @@ impl Problem {
         }
     }
 
+    /// How a client is told what to send (RFC 6750).
+    fn challenge(&self) -> Option<HeaderValue> {
+        let text = match self {
+            Self::Unauthenticated(Refused::Missing) => "Bearer realm=\"retell\"".to_owned(),
+            Self::Unauthenticated(_) => {
+                "Bearer realm=\"retell\", error=\"invalid_token\"".to_owned()
+            }
+            Self::MissingRole { role, .. } => format!(
+                "Bearer realm=\"retell\", error=\"insufficient_scope\", scope=\"{}\"",
+                role.as_str()
+            ),
+            _ => return None,
+        };
+        Some(HeaderValue::try_from(text).expect("it is visible ASCII"))
+    }
+
     /// The parameter that is wrong.
     fn parameter(&self) -> Option<&str> {
         match self {
@@ -195,6 +221,11 @@ pub(super) async fn no_route(uri: Uri) -> Problem {
 /// The answer where there is a route, but not for this method.
 pub(super) async fn method_not_allowed(method: Method) -> Problem {
     Problem::MethodNotAllowed(method)
+}
+
+fn role_name(role: Role, of: Option<&str>) -> String {
+    let of = of.map(|of| format!(", or {}:{of}", role.as_str())).unwrap_or_default();
+    format!("{}{of}", role.as_str())
 }
 
 fn in_public(failure: &Failure) -> String {

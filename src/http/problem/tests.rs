@@ -6,11 +6,16 @@ use axum::http::{Request, StatusCode};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::adapters::SystemClock;
+use crate::auth::Authority;
+use crate::config::Config;
 use crate::contract::{Offset, Partition, Position, Positions};
-use crate::http::{frame, request_id::RequestIds};
+use crate::http::{entrance::Entrance, frame, request_id::RequestIds};
+use crate::shutdown::Shutdown;
 use crate::write::BadCommand;
 
 use super::*;
@@ -22,11 +27,15 @@ struct Answered {
 }
 
 async fn ask(routes: Router, request: Request<Body>) -> Answered {
-    let ids = RequestIds::new(Uuid::from_u128(7));
+    let (ids, config) = (RequestIds::new(Uuid::from_u128(7)), Config::defaults());
+    let settings = (&config.auth, &config.http.rate);
+    let (clock, stop, mut tasks) = (Arc::new(SystemClock), Shutdown::default(), JoinSet::new());
+    let authority = Authority::start(settings, clock, None, &stop, &mut tasks);
+    let entrance = Entrance::new(authority.await.expect("nobody is asked"), String::new(), false);
     let routes = routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(no_route)
-        .layer(frame::FrameLayer(ids));
+        .layer(frame::FrameLayer { ids, entrance, is_tls: false });
     let response = routes.oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("body").to_bytes();

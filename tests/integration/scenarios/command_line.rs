@@ -269,7 +269,7 @@ async fn wrong_usage_ends_with_2() {
         &["replay", "accounts", "--flip", "01a20154-4d83-7f59-b747-16d8f43c8e4b"],
         &["replay", "--cancel", "one"],
         &["status", "--url", "nowhere"],
-        &["status", "--url", "https://127.0.0.1:1"],
+        &["status", "--url", "ftp://127.0.0.1:1"],
         &["topic", "check"],
     ] {
         let ended = retell(arguments, "").await;

@@ -1,5 +1,9 @@
 //! What a user sees, end to end, and what happens when something outside goes wrong.
 
+mod auth_keys;
+mod auth_roles;
+mod auth_streams;
+mod auth_tokens;
 mod command_line;
 mod copy_file;
 mod copy_log;
@@ -44,6 +48,7 @@ mod live_reads;
 mod live_states;
 mod live_strangers;
 mod live_streams;
+mod live_tls;
 mod outbox;
 mod parked;
 mod policies;
@@ -58,6 +63,7 @@ mod sealed_keys;
 mod states;
 mod streams;
 mod timer;
+mod tls_listener;
 mod traces;
 mod transfer;
 mod verification;

@@ -94,6 +94,12 @@ impl TestApp {
         Self { address, go, shutdown, base: format!("http://{address}{base_path}"), http, served }
     }
 
+    /// Spoken to by TLS from now on, by this client.
+    pub(crate) fn by_tls(mut self, http: reqwest::Client) -> Self {
+        self.base = self.base.replace("http://", "https://");
+        Self { http, ..self }
+    }
+
     pub(crate) async fn open_account(&self, id: &str, owner: &str) -> Answer {
         self.command("account", id, &json!({"type": "OpenAccount", "owner": owner})).await
     }

@@ -12,6 +12,7 @@ use retell::config::{KafkaAddress, LogConfig};
 use retell::ports::{EventLog, Ids};
 use tempfile::TempDir;
 
+use super::certificates::{CertificateAuthority, text};
 use super::writers::PATIENCE;
 
 /// The brokers that all tests share; only topics of their own keep tests apart.
@@ -73,6 +74,30 @@ impl OwnBroker {
         Self { brokers: brokers.to_owned(), folder }
     }
 
+    /// One broker that has a door by TLS for ann, too; its address is `localhost:PORT`.
+    pub(crate) fn start_secured(authority: &CertificateAuthority) -> (Self, String) {
+        let ([plain, controller], secured) = (two_free_ports(), free_port());
+        let keys = text(&authority.file("both.pem"));
+        let settings = format!(
+            "listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},\
+             SASL_SSL://127.0.0.1:{secured}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://localhost:{secured}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,\
+             SASL_SSL:SASL_SSL\n\
+             sasl.enabled.mechanisms=PLAIN\n\
+             listener.name.sasl_ssl.plain.sasl.jaas.config=\
+             org.apache.kafka.common.security.plain.PlainLoginModule required \
+             user_ann=\"s3cret\";\n\
+             ssl.keystore.type=PEM\nssl.keystore.location={keys}\n"
+        );
+        let file = authority.file("kafka.properties");
+        std::fs::write(&file, settings).expect("written");
+        let folder = TempDir::with_prefix("retell-kafka-").expect("a folder for the broker");
+        let arguments = ["--port", &plain.to_string(), "--settings", &text(&file)];
+        dev_kafka("start", folder.path(), &arguments).expect("a start");
+        (Self { brokers: format!("127.0.0.1:{plain}"), folder }, format!("localhost:{secured}"))
+    }
+
     pub(crate) fn brokers(&self) -> &str {
         &self.brokers
     }
@@ -126,4 +151,22 @@ fn dev_kafka(verb: &str, folder: &Path, more: &[&str]) -> Result<String, String>
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("dev/kafka {verb}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Two in a row.
+fn two_free_ports() -> [u16; 2] {
+    loop {
+        let first = free_port();
+        if let Some(second) = first.checked_add(1)
+            && std::net::TcpListener::bind(("127.0.0.1", second)).is_ok()
+        {
+            return [first, second];
+        }
+    }
 }

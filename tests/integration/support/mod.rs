@@ -4,6 +4,8 @@
 pub(crate) mod app;
 pub(crate) mod breaking;
 pub(crate) mod browser;
+pub(crate) mod callers;
+pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod command_line;
 pub(crate) mod copies;

@@ -170,6 +170,12 @@ impl Process {
         read(self.http.request(Method::GET, format!("{}{path}", self.url))).await
     }
 
+    /// A GET of somebody with a key or a token.
+    pub(crate) async fn get_as(&self, bearer: &str, path: &str) -> Answer {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(bearer);
+        read(request).await.expect("an answer")
+    }
+
     pub(crate) async fn post(&self, path: &str, json: &Value) -> Answer {
         let request = self.http.post(format!("{}{path}", self.url)).json(json);
         read(request).await.expect("an answer")
