@@ -28,8 +28,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ports", &["append", "clock", "contract", "log", "measure", "stored"]),
     // The loops are generic over the contract's traits, and neither knows the other. What follows
     // by itself uses the handles of both, and the feeds that lanes share.
-    ("write", &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"]),
-    ("read", &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"]),
+    (
+        "write",
+        &["append", "clock", "contract", "log", "measure", "ports", "process", "spans", "stored"],
+    ),
+    (
+        "read",
+        &["append", "clock", "contract", "log", "measure", "ports", "process", "spans", "stored"],
+    ),
     ("react", REACT),
     // A copy sees logs and files through their ports only.
     ("transfer", &["append", "clock", "contract", "log", "ports", "stored"]),
@@ -45,20 +51,21 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "auth", "clock", "contract", "measure", "ports", "process", "react", "read", "stored",
-            "write",
+            "auth", "clock", "contract", "measure", "ports", "process", "react", "read", "spans",
+            "stored", "write",
         ],
     ),
-    ("process", &[]),
-    // What is counted where it happens, for all who count.
+    ("process", &["spans"]),
+    // What is counted, and what is traced, where it happens.
     ("measure", &[]),
+    ("spans", &[]),
     // Only `app` sees adapters and domains together, and only `cli` sees `app`.
     ("app", APP),
     (
         "cli",
         &[
-            "app", "auth", "clock", "contract", "http", "log", "ports", "process", "stored",
-            "transfer",
+            "app", "auth", "clock", "contract", "http", "log", "ports", "process", "spans",
+            "stored", "transfer",
         ],
     ),
     ("main", &["cli", "process"]),
@@ -66,7 +73,7 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// See ADR 20.
 const REACT: &[&str] =
-    &["append", "clock", "contract", "log", "ports", "process", "read", "stored", "write"];
+    &["append", "clock", "contract", "log", "ports", "process", "read", "spans", "stored", "write"];
 
 /// The composition root may import everything but what imports it.
 const APP: &[&str] = &[

@@ -141,6 +141,14 @@ impl Operation {
         if asks && !entrance::is_open(self.route) {
             self.content.insert("security".to_owned(), json!([{ "bearer": [] }]));
         }
+        if let Some(Value::Array(all)) = self.content.get_mut("parameters") {
+            // What the path holds comes first, headers last.
+            all.sort_by_key(|parameter| match parameter["in"].as_str() {
+                Some("path") => 0,
+                Some("query") => 1,
+                _ => 2,
+            });
+        }
         let mut answers = self.answers;
         for (status, answer) in problems::answers(&self.codes) {
             answers.insert(status, answer);

@@ -63,6 +63,7 @@ mod states;
 mod streams;
 mod timer;
 mod tls_listener;
+mod traces;
 mod transfer;
 mod verification;
 mod write_loop;
