@@ -114,7 +114,10 @@ impl<'a> Layers<'a> {
             self.add_text(path, kind, text, Source::Variable(variable));
         } else {
             let path = variable.trim_start_matches(PREFIX).to_lowercase().replace("__", ".");
-            let nearest = self.known.nearest(&path).map(variable_of);
+            // Of a setting that is no secret: it is meant, whatever else is spelled like that.
+            let itself = variable.strip_suffix("_FILE").and_then(|it| self.known.of_variable(it));
+            let itself = itself.map(|(path, _)| path);
+            let nearest = itself.as_deref().or_else(|| self.known.nearest(&path)).map(variable_of);
             let wrong = Wrong::UnknownKey { key: path, nearest };
             self.problem(Source::Variable(variable), wrong);
         }

@@ -138,6 +138,9 @@ impl Operation {
 
     /// The document says how callers are known, where they are asked.
     pub(super) fn into_content(mut self, asks: bool) -> Value {
+        if asks && !entrance::is_open(self.route) {
+            self.content.insert("security".to_owned(), json!([{ "bearer": [] }]));
+        }
         if let Some(Value::Array(all)) = self.content.get_mut("parameters") {
             // What the path holds comes first, headers last.
             all.sort_by_key(|parameter| match parameter["in"].as_str() {
@@ -145,9 +148,6 @@ impl Operation {
                 Some("query") => 1,
                 _ => 2,
             });
-        }
-        if asks && !entrance::is_open(self.route) {
-            self.content.insert("security".to_owned(), json!([{ "bearer": [] }]));
         }
         let mut answers = self.answers;
         for (status, answer) in problems::answers(&self.codes) {
