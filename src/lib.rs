@@ -22,6 +22,7 @@ pub mod measure;
 pub mod react;
 pub mod read;
 pub mod shutdown;
+pub mod spans;
 #[cfg(feature = "cli")]
 pub mod telemetry;
 pub mod transfer;

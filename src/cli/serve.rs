@@ -12,13 +12,17 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use crate::app::App;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, TelemetryConfig};
 use crate::http::Door;
 use crate::shutdown::{Shutdown, request_on_signal};
-use crate::telemetry::{self, Lines};
+use crate::spans;
+use crate::telemetry::{self, Collector, Lines};
 
 use super::threads::Threads;
 use super::{Outcome, say, settings};
+
+/// Spans that wait for the collector, at most.
+const SPANS_LEN_MAX: usize = 4_096;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -45,12 +49,21 @@ async fn serve(config: Config, projections: Handle) -> anyhow::Result<Outcome> {
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     let app = App::builder(config).shipped().projections_on(projections).build().await?;
+    trace(&app.config().telemetry, app.door().node.id);
     let announced = tokio::spawn(announce(app.door(), address));
     let router = app.router();
     let served = app.serve(listener, router, shutdown).await;
     announced.abort();
     served?;
     Ok(Outcome::Done)
+}
+
+/// Sends traces where the settings say, on a task of its own.
+fn trace(config: &TelemetryConfig, node: String) {
+    if !config.traces_url.is_empty() {
+        let collector = Collector { url: config.traces_url.clone(), node };
+        tokio::spawn(collector.run(spans::start(config.traces_percent, SPANS_LEN_MAX)));
+    }
 }
 
 async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {

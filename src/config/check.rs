@@ -39,6 +39,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         | "streams.rest_interval_ms"
         | "verify.sample_interval_ms" => (0, BILLION),
         "verify.sample_percent" => (1, 100),
+        "telemetry.traces_percent" => (0, 100),
         "queries.page_items_max" => (1, 10_000),
         "replay.memory_bytes_max" => (1, i64::MAX),
         // Ten days in milliseconds, a billion records or bytes: more is a slip of the keyboard.
@@ -60,6 +61,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         outside::inbox(&config.inbox, &config.outbox, &config.log.url),
         outside::outbox(&config.outbox, &config.log.url),
         filter(&config.telemetry.filter),
+        traces_url(&config.telemetry.traces_url),
     ];
     findings.into_iter().flatten().collect()
 }
@@ -104,6 +106,14 @@ fn folders(log: &LogUrl, views: &ViewsUrl) -> Option<Finding> {
 fn node_id(id: &str) -> Option<Finding> {
     let is_right = id.len() <= 200 && id.chars().all(|c| c.is_ascii_graphic());
     wrong(is_right, &["node.id"], || format!("{id:?} must be at most 200 visible ASCII characters"))
+}
+
+fn traces_url(url: &str) -> Option<Finding> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let is_right = url.is_empty() || rest.is_some_and(|rest| !rest.is_empty());
+    wrong(is_right, &["telemetry.traces_url"], || {
+        "it must be empty, or an address such as http://localhost:4318/v1/traces".to_owned()
+    })
 }
 
 fn node_address(address: &str) -> Option<Finding> {

@@ -317,6 +317,10 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// Whether numbers are served at `/metrics`.
     pub metrics_enabled: bool,
+    /// Where traces go: a URL of OTLP over HTTP; empty: nowhere.
+    pub traces_url: String,
+    /// How many of the requests that nobody else traces are traced.
+    pub traces_percent: u32,
 }
 
 /// How log lines look.

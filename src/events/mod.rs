@@ -26,4 +26,6 @@ pub use record::{AggregateRef, Claim, Commit, RECORD_VERSION, StoredEvent, Unrea
 pub(crate) use sample::variants;
 pub use tagged::Tagged;
 pub(crate) use tagged::to_wire;
-pub(crate) use variants::{variant_content, variant_names};
+#[cfg(feature = "http")]
+pub(crate) use variants::variant_content;
+pub(crate) use variants::variant_names;

@@ -1,7 +1,9 @@
 //! The variants of an externally tagged enum, by its JSON Schema: `{"properties":{TAG:…}}` is one
 //! with content, `{"const":TAG}` or `{"enum":[TAG, …]}` are those without.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+#[cfg(any(feature = "http", test))]
+use serde_json::{Map, json};
 
 /// The tags, in order.
 pub(crate) fn variant_names(schema: &Value) -> impl Iterator<Item = &str> {
@@ -11,7 +13,8 @@ pub(crate) fn variant_names(schema: &Value) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The schema of one variant's content, with the definitions that it refers to.
+/// The schema of one variant's content, with the definitions that it refers to; the door shows it.
+#[cfg(any(feature = "http", test))]
 pub(crate) fn variant_content(schema: &Value, tag: &str) -> Option<Value> {
     let content = parts(schema).iter().find_map(|variant| {
         let empty = || json!({"type": "object", "properties": {}});

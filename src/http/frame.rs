@@ -15,13 +15,19 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
-use super::headers::X_REQUEST_ID;
+use crate::spans::{self, Span};
+
+use super::headers::{self, TRACEPARENT, X_REQUEST_ID};
 use super::problem::{self, Problem};
-use super::request_id::RequestIds;
+use super::request_id::{RequestId, RequestIds};
 
 /// The longest URI that is looked at. An id of 200 bytes needs 600; what is longer by far is a
 /// mistake, but one that is answered in our own words, so it is well below what hyper takes.
 const URI_LEN_MAX: usize = 32 * 1024;
+
+/// What the name of a span may say of a path.
+const KINDS: [&str; 8] =
+    ["commands", "projections", "aggregates", "events", "traces", "admin", "health", "metrics"];
 
 /// Puts a [`Frame`] around a service.
 #[derive(Clone)]
@@ -59,6 +65,7 @@ where
         let uri = request.uri().clone();
         // For the lines of a batch, each of which may be a problem.
         request.extensions_mut().insert(id.clone());
+        let span = begun(&mut request);
         let run = if is_too_long(&uri) { None } else { Some(self.inner.call(request)) };
         Box::pin(async move {
             let response = match run {
@@ -70,10 +77,37 @@ where
                 None => Problem::UriTooLong { max: URI_LEN_MAX }.into_response(),
             };
             let mut response = problem::document(response, &id, &uri);
+            if let Some(span) = span {
+                ended(span, &uri, &id, &response);
+            }
             response.headers_mut().insert(X_REQUEST_ID, id.into_header());
             Ok(response)
         })
     }
+}
+
+/// The span of a request that is traced. What is done for it belongs to that span from here on: a
+/// command takes the header into its record.
+fn begun(request: &mut Request) -> Option<Span> {
+    let given = request.headers().get(TRACEPARENT).and_then(|text| text.to_str().ok());
+    let mut span = spans::request(given)?;
+    span.name = request.method().to_string().into();
+    let context = headers::value(span.context.to_string());
+    request.headers_mut().insert(TRACEPARENT, context);
+    Some(span)
+}
+
+/// The first word of the path says what was asked for; ids are no names.
+fn ended(mut span: Span, uri: &Uri, id: &RequestId, response: &Response) {
+    if let Some(kind) = uri.path().split('/').find(|word| KINDS.contains(word)) {
+        span.name = format!("{} /{kind}", span.name).into();
+    }
+    span.has_failed = response.status().is_server_error();
+    drop(
+        span.with("url.path", uri.path())
+            .with("http.response.status_code", response.status().as_u16())
+            .with("retell.request", id.as_str()),
+    );
 }
 
 /// The problem of a handler that panicked.

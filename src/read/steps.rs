@@ -243,6 +243,11 @@ impl Step<'_> {
         &self.target
     }
 
+    /// The trace context of its command.
+    pub(super) fn traceparent(&self) -> Option<&str> {
+        self.commit.traceparent.as_deref()
+    }
+
     pub(super) const fn position(&self) -> Position {
         self.position
     }

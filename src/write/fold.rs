@@ -6,10 +6,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::contract::{Offset, Target, Time};
+use crate::contract::{Offset, Position, Target, Time};
 use crate::events::{CommandId, Commit, StoredEvent};
 use crate::log::{Mark, Stamp};
 use crate::ports::LogRecord;
+use crate::spans;
 
 use super::aggregates::{Place, Snapshot};
 use super::failure::Failure;
@@ -112,8 +113,19 @@ impl Writer {
         }
     }
 
+    /// Tells who follows traces how long the log took for a record.
+    fn tell(&self, pending: &Pending, offset: Offset) {
+        let traceparent = pending.ticket.metadata.traceparent.as_deref();
+        if let Some(span) = spans::within("append", traceparent) {
+            let position = Position { partition: self.partition, offset };
+            let span = span.since(pending.sent_at.elapsed());
+            drop(span.with("retell.position", position).with("retell.command", pending.command()));
+        }
+    }
+
     /// Publishes and answers a commit that the log has proved.
     pub(super) fn settle(&mut self, pending: Pending, offset: Offset, time: Time) {
+        self.tell(&pending, offset);
         let target = pending.ticket.target.clone();
         let command_id = pending.ticket.command_id.as_str();
         let hash = pending.ticket.first.as_ref().map(First::hash);

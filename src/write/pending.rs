@@ -97,6 +97,11 @@ impl Pending {
         Snapshot { offset: Some(offset), ..self.after }
     }
 
+    /// The type of its command.
+    pub(super) fn command(&self) -> &str {
+        self.ticket.order.name()
+    }
+
     /// Whether it changes nothing: the outcome alone is kept.
     pub(super) const fn is_empty(&self) -> bool {
         self.done.events.is_empty()

@@ -28,8 +28,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ports", &["append", "clock", "contract", "log", "measure", "stored"]),
     // The loops are generic over the contract's traits, and neither knows the other. What follows
     // by itself uses the handles of both, and the feeds that lanes share.
-    ("write", &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"]),
-    ("read", &["append", "clock", "contract", "log", "measure", "ports", "process", "stored"]),
+    (
+        "write",
+        &["append", "clock", "contract", "log", "measure", "ports", "process", "spans", "stored"],
+    ),
+    (
+        "read",
+        &["append", "clock", "contract", "log", "measure", "ports", "process", "spans", "stored"],
+    ),
     ("react", REACT),
     // A copy sees logs and files through their ports only.
     ("transfer", &["append", "clock", "contract", "log", "ports", "stored"]),
@@ -42,20 +48,30 @@ const TABLE: &[(&str, &[&str])] = &[
     // The door knows the handles of the loops, and of the ports what reads.
     (
         "http",
-        &["clock", "contract", "measure", "ports", "process", "react", "read", "stored", "write"],
+        &[
+            "clock", "contract", "measure", "ports", "process", "react", "read", "spans", "stored",
+            "write",
+        ],
     ),
-    ("process", &[]),
-    // What is counted where it happens, for all who count.
+    ("process", &["spans"]),
+    // What is counted, and what is traced, where it happens.
     ("measure", &[]),
+    ("spans", &[]),
     // Only `app` sees adapters and domains together, and only `cli` sees `app`.
     ("app", APP),
-    ("cli", &["app", "clock", "contract", "http", "log", "ports", "process", "stored", "transfer"]),
+    (
+        "cli",
+        &[
+            "app", "clock", "contract", "http", "log", "ports", "process", "spans", "stored",
+            "transfer",
+        ],
+    ),
     ("main", &["cli", "process"]),
 ];
 
 /// See ADR 20.
 const REACT: &[&str] =
-    &["append", "clock", "contract", "log", "ports", "process", "read", "stored", "write"];
+    &["append", "clock", "contract", "log", "ports", "process", "read", "spans", "stored", "write"];
 
 /// The composition root may import everything but what imports it.
 const APP: &[&str] = &[

@@ -128,6 +128,14 @@ impl Operation {
     }
 
     pub(super) fn into_content(mut self) -> Value {
+        if let Some(Value::Array(all)) = self.content.get_mut("parameters") {
+            // What the path holds comes first, headers last.
+            all.sort_by_key(|parameter| match parameter["in"].as_str() {
+                Some("path") => 0,
+                Some("query") => 1,
+                _ => 2,
+            });
+        }
         let mut answers = self.answers;
         for (status, answer) in problems::answers(&self.codes) {
             answers.insert(status, answer);

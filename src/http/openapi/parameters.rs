@@ -77,8 +77,8 @@ pub(super) fn request_id() -> Value {
 
 /// What a query may wait for.
 pub(super) fn wait() -> Vec<Value> {
-    let positions = "^\\s*(0|[1-9][0-9]*)@(0|[1-9][0-9]*)\\s*(,\\s*(0|[1-9][0-9]*)@(0|[1-9][0-9]*)\
-                     \\s*)*$";
+    let one = "(0|[1-9][0-9]{0,8})@(0|[1-9][0-9]{0,18})\\s*";
+    let positions = format!("^\\s*{one}(,\\s*{one})*$");
     vec![
         header(
             "Retell-Position",

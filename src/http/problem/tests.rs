@@ -198,6 +198,38 @@ async fn what_the_client_did_wrong_is_told_in_full() {
     }
 }
 
+/// Log lines, as a person reads them.
+#[cfg(feature = "cli")]
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(feature = "cli")]
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "cli")]
+#[tokio::test]
+async fn a_failure_of_ours_is_logged_once_under_the_requests_id_and_no_other() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let _logged = tracing::subscriber::set_default(logging.finish());
+    answer_of(Problem::Command(Failure::Bug("the cause".into()))).await;
+    answer_of(Problem::Command(Failure::UnknownAggregate("acount".into()))).await;
+    let said = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for part in ["ERROR", "request=\"mine\"", "code=internal", "the cause"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
 fn no_owner() -> Problem {
     Problem::Command(Failure::NoOwner { partition: 1, detail: "claiming".into() })
 }

@@ -112,7 +112,7 @@ impl OfEvent<'_> {
         let asked = catch_unwind(AssertUnwindSafe(|| {
             let decoded = (source.decode)(&commit.events[event])?;
             let recorded = Recorded::of(target, commit, position, event, &*decoded);
-            Ok((ask(&recorded), metadata(&recorded)))
+            Ok((ask(&recorded), metadata(&recorded, commit)))
         }));
         match asked {
             Ok(Ok(asked)) => Ok(asked),
@@ -177,12 +177,13 @@ impl Bad {
 }
 
 /// The event is the cause; what its command belonged to, the new one belongs to. Where that was
-/// not said, it is what the first command began.
-fn metadata(recorded: &Recorded<'_>) -> Metadata {
+/// not said, it is what the first command began. It goes on with its trace.
+fn metadata(recorded: &Recorded<'_>, commit: &Commit<'_>) -> Metadata {
     let correlation_id = recorded.correlation_id().unwrap_or_else(|| recorded.command_id());
     Metadata {
         correlation_id: Some(correlation_id.to_owned()),
         causation_id: Some(recorded.event_id().to_string()),
+        traceparent: commit.traceparent.as_deref().map(str::to_owned),
         ..Metadata::default()
     }
 }

@@ -15,6 +15,7 @@ use crate::config::PoliciesConfig;
 use crate::contract::{Answer, Partition, Source};
 use crate::ports::Ids;
 use crate::read::Poison;
+use crate::spans;
 use crate::write::{CommandError, Commands, Done, Failure, SendOptions};
 
 use super::any_policy::AnyPolicy;
@@ -131,14 +132,22 @@ impl Issuer {
             Err(NotKnown::NotYet(reason)) => return Outcome::NotYet(reason),
             Err(NotKnown::Never(error)) => return Outcome::Never(error),
         }
+        let mut metadata = command.metadata.clone();
+        let span = spans::within("policy", metadata.traceparent.as_deref());
+        let span = span.map(|span| span.with("retell.policy", self.policy.name()));
+        if let Some(span) = &span {
+            metadata.traceparent = Some(span.context.to_string());
+        }
         let options = SendOptions {
             command_id: Some(command.command_id.clone()),
             repeatable: true,
-            metadata: command.metadata.clone(),
+            metadata,
             ..SendOptions::default()
         };
         let Command { aggregate_type, id, json, .. } = command;
-        self.commands.submit(aggregate_type, id, json.clone(), options).await.into()
+        let answer = self.commands.submit(aggregate_type, id, json.clone(), options).await;
+        drop(span);
+        answer.into()
     }
 }
 

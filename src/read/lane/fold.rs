@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::contract::Position;
 use crate::ports::{LogRecord, SpaceState};
+use crate::spans::{self, Span};
 
 use super::super::index::Indexes;
 use super::super::inlet::Inlet;
@@ -13,6 +14,9 @@ use super::super::parked::Poison;
 use super::super::steps::{Before, Limits, Step, Steps, source_and_target};
 use super::super::workspace::Workspace;
 use super::{Halt, IDLE_CHECK, Lane, LaneParts};
+
+/// Records of one commit that are told of to who follows traces.
+const TRACED_MAX: usize = 100;
 
 /// Views read from the store at once.
 const LOAD_MAX: usize = 1_000;
@@ -68,6 +72,7 @@ impl Lane {
             };
             let projection = self.parts.projection.clone();
             let steps = Steps::of(projection.as_ref(), &before, records, position, &limits);
+            let traced = self.traced(&steps);
             self.load(&steps).await?;
             if let Err((aggregate, position, poison)) = self.fold(&steps) {
                 // What was folded before it is lost with it: again, up to there.
@@ -83,6 +88,7 @@ impl Lane {
             if following {
                 self.commit().await?;
             }
+            drop(traced);
             if let Some(stop) = steps.stop {
                 if !following {
                     self.flush().await?;
@@ -95,6 +101,19 @@ impl Lane {
             self.links.age(self.parts.config.cached_views_max);
         }
         Ok(())
+    }
+
+    /// A span for each record that is traced, up to some, which ends with the commit.
+    fn traced(&self, steps: &Steps<'_>) -> Vec<Span> {
+        if self.build.is_some() || !spans::are_taken() {
+            return Vec::new(); // what is built again was told of when it was new
+        }
+        let name = self.parts.projection.name();
+        let span = |step: &Step<'_>| {
+            let span = spans::within("project", step.traceparent())?;
+            Some(span.with("retell.projection", name).with("retell.position", step.position()))
+        };
+        steps.steps.iter().filter_map(span).take(TRACED_MAX).collect()
     }
 
     fn limits(&self, following: bool) -> Limits {

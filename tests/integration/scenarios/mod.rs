@@ -58,6 +58,7 @@ mod sealed_keys;
 mod states;
 mod streams;
 mod timer;
+mod traces;
 mod transfer;
 mod verification;
 mod write_loop;

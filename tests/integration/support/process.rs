@@ -59,6 +59,12 @@ impl Process {
         process
     }
 
+    /// Starts the service with everything in memory; returns once it is ready.
+    pub(crate) async fn start_alone(more: &[(&str, &str)]) -> Self {
+        let memory = [("RETELL_LOG__URL", "memory:"), ("RETELL_VIEWS__URL", "memory:")];
+        Self::start_with("", "", "", &[&memory[..], more].concat()).await.ready().await
+    }
+
     /// The same with another setting, started again.
     pub(crate) fn restarted_with(mut self, name: &str, value: &str) -> Self {
         self.kill();

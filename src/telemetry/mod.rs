@@ -1,6 +1,8 @@
 //! What the process says about itself: log lines on standard error, never on standard output,
 //! which belongs to what a command prints.
 
+mod otlp;
+
 use std::io::{self, IsTerminal};
 
 use tracing::subscriber::Subscriber;
@@ -8,6 +10,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+pub use otlp::Collector;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
