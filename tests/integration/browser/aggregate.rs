@@ -36,7 +36,7 @@ async fn its_state_is_seen_at_any_version_and_compared_with_any_other() {
     browser.until(&format!("{changed} === '\"balance\": 123 \"balance\": 0'")).await;
     browser.click("[data-version='2'] button").await;
     browser.sees("State at version 2, against 4").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn its_timeline_goes_on_and_a_long_one_is_read_in_pages() {
     browser.go("#/aggregates/account/ann?version=7").await;
     browser.sees("State at version 7, against 6").await;
     browser.until("return document.querySelector('.timeline .now').dataset.version === '7'").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

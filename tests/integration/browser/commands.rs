@@ -37,7 +37,7 @@ async fn a_form_is_made_from_the_schema_and_sends_what_its_curl_says() {
     // The same key and the same body: the browser is given the first answer.
     browser.press("Send command").await;
     browser.sees("MoneyDeposited. Version 2").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -53,5 +53,5 @@ async fn a_refusal_is_shown_with_its_reason_and_nothing_is_lost() {
     browser.sees("422 insufficient_funds").await;
     let amount = browser.run("return document.querySelector('#f-amount').value").await;
     assert_eq!(amount, "5");
-    browser.is_calm(&[422]).await;
+    browser.ends_calm(&[422]).await;
 }

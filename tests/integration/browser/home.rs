@@ -18,7 +18,7 @@ async fn an_empty_system_offers_a_command_and_the_answer_shows_where_it_landed()
     browser.sees("Events that made it").await;
     browser.go("").await;
     browser.sees("4 partitions owned by 1 node.").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -38,5 +38,5 @@ async fn partitions_show_owner_term_end_and_lag_while_they_go_on() {
     browser.press(partition).await;
     browser.until("return location.hash.startsWith('#/log?partition=')").await;
     browser.sees("MoneyDeposited").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

@@ -30,7 +30,7 @@ async fn keys_lead_to_the_search_the_places_and_their_own_list() {
     browser.sees("Search for a write").await;
     browser.keys(ESCAPE).await;
     browser.until("return !document.querySelector('dialog')").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn rows_are_one_tab_stop_and_j_k_and_enter_move_and_open() {
     browser.keys(ENTER).await;
     browser.until("return location.hash === '#/projections/accounts/bob'").await;
     browser.sees("\"id\": \"bob\"").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -69,5 +69,5 @@ async fn the_first_tab_stop_skips_to_the_content() {
     browser.until("return document.activeElement.className === 'skip'").await;
     browser.keys(ENTER).await;
     browser.until("return document.activeElement.id === 'main'").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

@@ -39,7 +39,7 @@ async fn the_tail_goes_on_pauses_and_shows_full_records() {
     browser.sees("\"command\": \"DepositMoney\"").await;
     browser.keys(ESCAPE).await;
     browser.no_longer_sees("Full record").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn filters_are_the_services_own_and_stay_in_the_address() {
     browser.sees("No record matches").await;
     browser.press("Clear filters").await;
     browser.until(&format!("{ROWS} === 13")).await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -97,5 +97,5 @@ async fn a_long_log_is_read_backwards_from_its_end() {
         browser.press("Earlier").await;
         browser.until(&format!("{ROWS} > {rows}")).await;
     }
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

@@ -47,7 +47,7 @@ async fn no_page_is_wider_than_a_phone() {
             assert!(wide.as_u64() <= Some(width.into()), "{page} is {wide} wide of {width}");
         }
     }
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn dark_follows_the_system_and_a_choice_is_kept() {
     browser.prefer_dark(false).await;
     browser.click("[aria-label^='Theme: light']").await;
     browser.until(dark).await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn the_first_view_takes_less_than_200_kb_and_comes_from_the_service_alone(
     for one in loaded {
         assert!(one[0].as_str().expect("a URL").starts_with(app.url()), "{one}");
     }
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn it_works_below_a_base_path() {
     browser.sees("The log is empty").await;
     browser.press("Send command").await;
     browser.sees("Landed, and it counts").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]

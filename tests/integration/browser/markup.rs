@@ -48,5 +48,5 @@ async fn ids_and_texts_of_the_log_are_shown_and_never_run() {
         let title = browser.run("return document.title").await;
         assert!(title.as_str().is_some_and(|title| title != "owned"), "{page}: {title}");
     }
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

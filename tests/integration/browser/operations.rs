@@ -36,7 +36,7 @@ async fn a_replay_is_watched_and_cancelled_after_being_asked() {
     browser.sees("Cancelled. The live generation was not touched.").await;
     let last = app.get("/admin/replays").await.ok().json()["items"][0].clone();
     assert_eq!(last["state"], "cancelled", "{last}");
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_replay_flips_and_is_rolled_back_and_a_verification_finds_all_equal() 
     browser.click("dialog .btn.danger").await;
     browser.sees("Rolled back. The generation before serves again.").await;
     assert_eq!(generation(&app).await, before);
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_replay_that_finds_a_difference_shows_it_and_waits_for_a_person() {
     browser.sees("The new generation serves.").await;
     let view = app.get("/projections/accounts/a0").await.ok().json();
     assert_eq!(view["owner"], "Ann");
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 async fn generation(app: &TestApp) -> String {

@@ -50,7 +50,7 @@ async fn a_parked_aggregate_is_inspected_and_retried_until_it_goes_on() {
     browser.go("#/projections/fragile/ann").await;
     let view = "document.querySelector('.json').innerText.replace(/\\s/g, '')";
     browser.until(&format!("return {view}.includes('[1,13,2]')")).await;
-    browser.is_calm(&[422]).await;
+    browser.ends_calm(&[422]).await;
 }
 
 #[tokio::test]
@@ -69,5 +69,5 @@ async fn a_discard_asks_first_and_says_what_happens_to_the_data() {
     browser
         .until("return document.querySelector('tr[data-id]').innerText.includes('discarded')")
         .await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

@@ -50,5 +50,5 @@ async fn pictures_of_the_main_pages() {
         fs::write(folder.join(format!("{name}.png")), picture).expect("written");
     }
     browser.prefer_dark(false).await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }

@@ -58,7 +58,7 @@ async fn a_write_is_found_by_position_aggregate_command_key_and_correlation() {
     browser.sees("Not committed, as far as this node can see").await;
     look_for(&browser, "never-heard-of").await;
     browser.sees("Not found, as far as this node can see").await;
-    browser.is_calm(&[404, 422]).await;
+    browser.ends_calm(&[404, 422]).await;
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn the_answer_says_who_has_read_it_what_followed_and_shows_the_tree() {
     let below = ".command-node > ul > .event-node > ul > .command-node strong";
     let below = format!("return document.querySelector('{below}').innerText");
     assert_eq!(browser.until(&below).await, "ConsumeMessage");
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn what_does_not_count_is_said_with_its_reason() {
     browser.sees("Foreign: not written by Retell").await;
     look_for(&browser, "0@0").await;
     browser.sees("A claim: a node took the partition").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 /// The time in its id says from where on the log has to be read.

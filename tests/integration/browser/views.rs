@@ -32,7 +32,7 @@ async fn a_list_offers_what_an_index_serves_and_leads_to_a_view_that_goes_on() {
     app.deposit("ann", 37).await.ok();
     browser.sees("\"balance\": 42").await;
     browser.until("return document.querySelectorAll('.timeline li').length === 3").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_merged_view_is_opened_by_its_key_and_a_missing_one_says_so() {
     browser.sees("A merged view").await;
     browser.go("#/projections/accounts/nobody").await;
     browser.sees("404 view_not_found").await;
-    browser.is_calm(&[404]).await;
+    browser.ends_calm(&[404]).await;
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_number_that_javascript_would_round_is_shown_exactly() {
     let browser = Browser::open(app.url()).await;
     browser.go("#/projections/account-totals/all").await;
     browser.sees("\"balance\": 27021597764222973").await;
-    browser.is_calm(&[]).await;
+    browser.ends_calm(&[]).await;
 }
 
 #[tokio::test]
@@ -77,13 +77,13 @@ async fn an_operator_pauses_a_projection_after_being_asked_and_resumes_it() {
     assert_eq!(focus, "Keep as it is", "the safe button has the focus");
     browser.press("Keep as it is").await;
     browser.until("return !document.querySelector('dialog')").await;
-    assert_eq!(paused(&app).await, false);
+    assert!(!paused(&app).await);
     browser.press("Pause").await;
     browser.click("dialog .btn.primary").await;
     browser.press("Resume").await;
     browser.press("Pause").await;
-    assert_eq!(paused(&app).await, false);
-    browser.is_calm(&[]).await;
+    assert!(!paused(&app).await);
+    browser.ends_calm(&[]).await;
 }
 
 async fn paused(app: &TestApp) -> bool {

@@ -173,7 +173,7 @@ impl Browser {
 
     /// Ends a test: nothing went wrong unseen. Answers with these statuses were to be expected;
     /// the browser notes each one that is no success.
-    pub(crate) async fn is_calm(self, expected: &[u16]) {
+    pub(crate) async fn ends_calm(self, expected: &[u16]) {
         let is_expected = |line: &String| {
             let status = |it: &u16| line.contains(&format!("responded with a status of {it} "));
             expected.iter().any(status) || line.contains("/admin/me ")
