@@ -11,4 +11,5 @@ mod operations;
 mod parked;
 mod pictures;
 mod search;
+mod sign_in;
 mod views;

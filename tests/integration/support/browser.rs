@@ -176,7 +176,7 @@ impl Browser {
     pub(crate) async fn ends_calm(self, expected: &[u16]) {
         let is_expected = |line: &String| {
             let status = |it: &u16| line.contains(&format!("responded with a status of {it} "));
-            expected.iter().any(status) || line.contains("/admin/me ")
+            expected.iter().any(status)
         };
         let mut noise = self.console().await;
         noise.retain(|line| !is_expected(line));
