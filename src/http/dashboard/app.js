@@ -70,7 +70,7 @@ function newPage(signal) {
   const wait = setTimeout(() => swap(main, h("div.page", null, loading())), LOADING_AFTER_MS);
   const query = new URLSearchParams(search);
   signal.addEventListener("abort", () => clearTimeout(wait));
-  return {
+  const page = {
     name,
     path,
     root,
@@ -100,10 +100,10 @@ function newPage(signal) {
     get: (url, options) => api.get(url, { signal, ...options }),
     // With a signal of its own, for what is followed anew while the page is open.
     follow: (url, own, on) => {
-      api.stream(url, own, on).catch(e => console.error(e));
+      api.stream(url, own, on).catch(e => page.signal.aborted || failed(page, e));
     },
     stream: (url, on) => {
-      api.stream(url, signal, on).catch(e => console.error(e));
+      api.stream(url, signal, on).catch(e => page.signal.aborted || failed(page, e));
     },
     every(ms, act) {
       const timer = setInterval(() => {
@@ -132,6 +132,7 @@ function newPage(signal) {
       );
     },
   };
+  return page;
 }
 
 const AGO_EVERY_MS = 5_000;

@@ -2,7 +2,8 @@
 //
 // `on.event(name, data)` for each event, `on.place(positions)` when the stream says where it is,
 // `on.open()` and `on.broken(problem)` when it begins and when it breaks off. What broke off goes
-// on behind the last id, which the service understands as its place in the log.
+// on behind the last id, which the service understands as its place in the log. It throws the
+// problem where the caller is not, or no longer, let in.
 
 const WAIT_MS = 1_000,
   WAIT_MAX_MS = 15_000;
@@ -20,6 +21,7 @@ export async function follow(url, { signal, on, headers, parse, problemOf }) {
       if (!answer.ok) {
         const problem = problemOf(answer, await answer.text());
         on.broken?.(problem);
+        if (problem.status === 401 || problem.status === 403) throw problem;
         // Nothing that waiting would mend.
         if (problem.status < 500 && problem.status !== 429) return;
         wait = Math.max(wait, (problem.retry_after_s ?? 0) * 1000);

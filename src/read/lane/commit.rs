@@ -39,7 +39,8 @@ impl Lane {
             }
             // Another id for each piece: whoever stands by sees that somebody is at it.
             let begun = Instant::now();
-            self.commit_surely(SpaceState::Flushing(self.parts.ids.next()), piece).await?;
+            let between = SpaceState::Flushing(self.parts.ids.next());
+            self.commit_surely(between, piece).await?;
             if is_limited {
                 // Others get as much of the store as this does.
                 sleep(begun.elapsed()).await;

@@ -3,7 +3,6 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use retell::adapters::SystemClock;
@@ -23,24 +22,23 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::support::shipped::Shipped;
-use crate::support::stuck::{Fate, Stuck};
 use crate::support::tampering::{keys, pointer, pointer_until, put, tamper};
 use crate::support::writers::partitions;
 
-const PARTITIONS: u32 = 3;
-const REQUIRE_EQUAL: ReplayOptions =
+pub(super) const PARTITIONS: u32 = 3;
+pub(super) const REQUIRE_EQUAL: ReplayOptions =
     ReplayOptions { records_per_second: None, require_equal: true };
 
-fn log() -> Arc<MemoryLog> {
+pub(super) fn log() -> Arc<MemoryLog> {
     Arc::new(MemoryLog::new(partitions(PARTITIONS), Arc::new(SystemClock)))
 }
 
-fn store() -> MemoryViews {
+pub(super) fn store() -> MemoryViews {
     MemoryViews::new(Arc::new(SystemClock))
 }
 
 /// Accounts a0, a1, … with a deposit each; every view is there when it returns.
-async fn fill(app: &Shipped, accounts: usize) -> Vec<Done> {
+pub(super) async fn fill(app: &Shipped, accounts: usize) -> Vec<Done> {
     let mut done = Vec::new();
     for i in 0..accounts {
         app.open(&format!("a{i}"), "Ann").await;
@@ -201,57 +199,6 @@ async fn the_generation_before_is_dropped_when_it_was_kept_for_long_enough() {
     pointer_until(&store, "accounts", |it| it.previous.is_none() && it.dropping.is_empty()).await;
     assert!(is_gone(&store, before).await);
     app.0.stop().await;
-}
-
-/// R2: killed in the middle of a flush, a replay is gone on with as it was asked for.
-#[tokio::test]
-async fn a_replay_goes_on_after_a_crash_in_the_middle_of_a_flush() {
-    let (log, store) = (log(), store().with_changes_max(16));
-    let app = Shipped::start(log.clone(), Arc::new(store.clone())).await;
-    let done = fill(&app, 40).await;
-    app.0.stop().await;
-    for flushes in [0, 1, 5] {
-        let stuck = Stuck::after(store.clone(), flushes);
-        let app = Shipped::start(log.clone(), Arc::new(stuck.clone())).await;
-        let before = app.generation("accounts", |_| true).await;
-        let replay = app.0.replays().start(Some("accounts"), REQUIRE_EQUAL).expect("started");
-        stuck.stuck.notified().await;
-        drop(app);
-        let app = Shipped::start(log.clone(), Arc::new(store.clone())).await;
-        app.generation("accounts", |generation| generation != before).await;
-        let ended = app.ended(replay).await;
-        assert_eq!((&ended.state, ended.require_equal), (&ReplayState::Done, true), "{ended:?}");
-        assert_eq!(ended.compared.differences, 0, "{ended:?}");
-        for (i, done) in done.iter().enumerate() {
-            assert_eq!(app.view(&format!("a{i}"), done).await.balance, 5);
-        }
-        app.0.stop().await;
-    }
-}
-
-/// What is in memory is worth more than beginning again.
-#[tokio::test]
-async fn a_flush_that_is_not_answered_goes_on_where_it_is() {
-    let (log, store) = (log(), store().with_changes_max(16));
-    let app = Shipped::start(log.clone(), Arc::new(store.clone())).await;
-    let done = fill(&app, 40).await;
-    app.0.stop().await;
-    for (fate, flushes) in
-        [(Fate::Lost, 0), (Fate::Unheard, 0), (Fate::Lost, 3), (Fate::Unheard, 3)]
-    {
-        let stuck = Stuck::with(store.clone(), flushes, fate);
-        let app = Shipped::start(log.clone(), Arc::new(stuck.clone())).await;
-        app.generation("accounts", |_| true).await;
-        let begun = stuck.begun.load(Ordering::SeqCst);
-        let replay = app.replay_with(Some("accounts"), REQUIRE_EQUAL).await;
-        assert_eq!((&replay.state, replay.compared.differences), (&ReplayState::Done, 0));
-        let begun = stuck.begun.load(Ordering::SeqCst) - begun;
-        assert_eq!(begun, u64::from(PARTITIONS), "{fate:?} after {flushes}: no partition twice");
-        for (i, done) in done.iter().enumerate() {
-            assert_eq!(app.view(&format!("a{i}"), done).await.balance, 5);
-        }
-        app.0.stop().await;
-    }
 }
 
 /// What one process builds is looked on at by another, which can give it up.

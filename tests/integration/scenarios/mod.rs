@@ -10,6 +10,7 @@ mod copy_log;
 mod cqrs_framework;
 mod event_mistakes;
 mod evolution;
+mod flushes;
 mod former_states;
 mod generations;
 mod http_admin;

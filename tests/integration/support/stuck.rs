@@ -49,6 +49,20 @@ impl Stuck {
         let left = Arc::new(AtomicU64::new(flushes));
         Self { views, left, fate, stuck: Arc::default(), begun: Arc::default() }
     }
+
+    async fn done(
+        &self,
+        space: &Space,
+        expected: &SpaceState,
+        new: &SpaceState,
+        changes: &[Change],
+    ) -> Result<Commit, StoreError> {
+        let done = self.views.commit(space, expected, new, changes).await?;
+        if *expected == SpaceState::Empty && done == Commit::Committed {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(done)
+    }
 }
 
 #[async_trait]
@@ -68,9 +82,6 @@ impl ViewStore for Stuck {
         new: &SpaceState,
         changes: &[Change],
     ) -> Result<Commit, StoreError> {
-        if *expected == SpaceState::Empty {
-            self.begun.fetch_add(1, Ordering::SeqCst);
-        }
         if matches!(new, SpaceState::Flushing(_)) {
             let left = self
                 .left
@@ -84,13 +95,13 @@ impl ViewStore for Stuck {
                 (Err(_), fate) => {
                     self.left.store(u64::MAX, Ordering::SeqCst);
                     if let Fate::Unheard = fate {
-                        self.views.commit(space, expected, new, changes).await?;
+                        self.done(space, expected, new, changes).await?;
                     }
                     return Err(StoreError::Unavailable("on purpose".to_owned()));
                 }
             }
         }
-        self.views.commit(space, expected, new, changes).await
+        self.done(space, expected, new, changes).await
     }
 
     async fn read(
