@@ -54,8 +54,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Commits a piece of a flush. Where the store does not answer it is asked what came of it: what
-    /// is in memory is worth more than beginning again.
+    /// Commits a piece of a flush. Where the store does not answer it is asked what came of it:
+    /// what is in memory is worth more than beginning again.
     async fn commit_surely(&mut self, new: SpaceState, changes: &[Change]) -> Result<(), Halt> {
         let mut is_open = false;
         loop {
