@@ -1,15 +1,17 @@
 //! Durable commands: spread over accounts, all on one account, and with their views.
 //!
-//! Two services are up: one folds nothing, one folds `accounts`. Turns go round: floor, spread,
-//! hot, projected, floor, the same with an Idempotency-Key on every command, floor, … so that
-//! each turn is near a floor.
+//! Three services are up: one folds nothing, one folds `accounts`, and one `history` and `traces`
+//! too. Turns go round: floor, spread, hot, projected, all projected, floor, the same with an
+//! Idempotency-Key on every command, floor, … so that each turn is near a floor.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::{self, Sample};
 use crate::measured::{LoadRow, Measured, SingleRow};
 use crate::server::Server;
-use crate::stage::{ALL_BUT_ACCOUNTS, ALL_PROJECTIONS, PARTITIONS, Stage};
+use crate::stage::{
+    ALL_BUT_ACCOUNTS, ALL_BUT_ACCOUNTS_AND_OWN, ALL_PROJECTIONS, PARTITIONS, Stage,
+};
 use crate::steps::{self, ReadYourWrite, Request};
 
 const ACCOUNTS: u64 = 1_000;
@@ -17,8 +19,10 @@ const ACCOUNTS: u64 = 1_000;
 const PAUSED: &str = "durable commands, projections paused";
 const PROJECTED: &str = "durable commands, `accounts` projected";
 const HOT: &str = "one hot account, projections paused";
+const OWN: &str = "durable commands, `accounts`, `history` and `traces` projected";
 const KEYED: &str = "durable commands with keys, projections paused";
 const KEYED_PROJECTED: &str = "durable commands with keys, `accounts` projected";
+const KEYED_OWN: &str = "durable commands with keys, `accounts`, `history` and `traces` projected";
 const KEYED_HOT: &str = "one hot account with keys, projections paused";
 
 /// Counts turns, so that no two give a command the same key.
@@ -28,6 +32,7 @@ struct Servers {
     floor: Server,
     paused: Server,
     projected: Server,
+    own: Server,
 }
 
 /// The turns with one number of connections.
@@ -45,7 +50,8 @@ struct Kinds {
     spread: Vec<Sample>,
     hot: Vec<Sample>,
     projected: Vec<Sample>,
-    behind_seconds: f64,
+    own: Vec<Sample>,
+    behind_seconds: [f64; 2],
 }
 
 pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::Result<()> {
@@ -54,15 +60,17 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
     let projected = stage.service(&stage.topic("projected"), PARTITIONS, ALL_BUT_ACCOUNTS)?;
     stage.fill(&paused, ACCOUNTS, ACCOUNTS).await?;
     stage.fill(&projected, ACCOUNTS, ACCOUNTS).await?;
+    let own = stage.service(&stage.topic("own"), PARTITIONS, ALL_BUT_ACCOUNTS_AND_OWN)?;
+    stage.fill(&own, ACCOUNTS, ACCOUNTS).await?;
     let floor = stage.floor("commands", &paused_topic).await?;
-    let servers = Servers { floor, paused, projected };
+    let servers = Servers { floor, paused, projected, own };
     warm_up(stage, &servers).await?;
     for &connections in &stage.connections {
         let turns = turns(stage, &servers, connections).await?;
         measured.loads.extend(rows(connections, turns));
     }
     singles(stage, &servers, measured).await?;
-    for server in [servers.floor, servers.paused, servers.projected] {
+    for server in [servers.floor, servers.paused, servers.projected, servers.own] {
         server.stop()?;
     }
     Ok(())
@@ -111,41 +119,48 @@ impl Kinds {
         connections: usize,
         sent: Sent,
     ) -> anyhow::Result<()> {
-        let Servers { paused, projected, .. } = servers;
+        let Servers { paused, projected, own, .. } = servers;
         let spread = |random| random % ACCOUNTS;
         let measure = |server, step| load::measure(stage, server, connections, step);
         self.spread.push(measure(paused, deposited(sent, spread)).await?);
         self.hot.push(load::measure(stage, paused, connections, deposited(sent, |_| 0)).await?);
         self.projected.push(measure(projected, deposited(sent, spread)).await?);
         let behind = stage.seconds_behind(projected).await?;
-        self.behind_seconds = self.behind_seconds.max(behind);
-        stage.quiet(&[projected]).await
+        self.behind_seconds[0] = self.behind_seconds[0].max(behind);
+        stage.quiet(&[projected]).await?;
+        self.own.push(measure(own, deposited(sent, spread)).await?);
+        let behind = stage.seconds_behind(own).await?;
+        self.behind_seconds[1] = self.behind_seconds[1].max(behind);
+        stage.quiet(&[own]).await
     }
 
     fn rows(
         self,
-        names: [&'static str; 3],
+        names: [&'static str; 4],
         connections: usize,
-        goals: [Option<f64>; 3],
-    ) -> [LoadRow; 3] {
+        goals: [Option<f64>; 4],
+    ) -> [LoadRow; 4] {
         let floor = self.floor;
         let row = |at: usize, samples| {
             LoadRow::between(names[at], connections, &floor, samples, goals[at])
         };
-        let mut projected = row(1, self.projected);
-        projected.behind_seconds = Some(self.behind_seconds);
-        [row(0, self.spread), projected, row(2, self.hot)]
+        let (mut projected, mut own) = (row(1, self.projected), row(2, self.own));
+        projected.behind_seconds = Some(self.behind_seconds[0]);
+        own.behind_seconds = Some(self.behind_seconds[1]);
+        [row(0, self.spread), projected, own, row(3, self.hot)]
     }
 }
 
 fn rows(connections: usize, turns: Turns) -> Vec<LoadRow> {
     let Turns { plain, keyed } = turns;
-    let at = |is: bool, goals: [f64; 3]| goals.map(|goal| is.then_some(goal));
+    let at = |is: bool, [paused, projected, hot]: [f64; 3]| {
+        [Some(paused), Some(projected), None, Some(hot)].map(|goal| goal.filter(|_| is))
+    };
     let plain_goals = at(connections == 64, [0.8, 0.6, 0.6]);
     // The hot account is held against the spread load, which has its own goal.
     let keyed_goals = at(matches!(connections, 64 | 256), [1.0, 0.75, 0.9]);
-    let plain = plain.rows([PAUSED, PROJECTED, HOT], connections, plain_goals);
-    let names = [KEYED, KEYED_PROJECTED, KEYED_HOT];
+    let plain = plain.rows([PAUSED, PROJECTED, OWN, HOT], connections, plain_goals);
+    let names = [KEYED, KEYED_PROJECTED, KEYED_OWN, KEYED_HOT];
     let keyed = keyed.rows(names, connections, keyed_goals);
     plain.into_iter().chain(keyed).collect()
 }

@@ -13,18 +13,21 @@ mod consumer;
 mod cpu;
 mod floor;
 mod idle;
+mod inbox;
 mod keys;
 mod large;
 mod lists;
 mod load;
 mod machine;
 mod measured;
+mod policies;
 mod queries;
 mod replay;
 mod report;
 mod server;
 mod stage;
 mod steps;
+mod watched;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,6 +95,12 @@ enum Section {
     Large,
     /// Millions of Idempotency-Keys.
     Keys,
+    /// Commands from a topic, beside batches.
+    Inbox,
+    /// What a policy adds.
+    Policies,
+    /// What authentication, metrics and traces cost.
+    Watched,
 }
 
 /// What this process is, when it is not the client.
@@ -157,6 +166,15 @@ async fn measure(args: &Args) -> anyhow::Result<Measured> {
     }
     if wanted(Section::Keys) {
         keys::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Inbox) {
+        inbox::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Policies) {
+        policies::measure(&stage, &mut measured).await?;
+    }
+    if wanted(Section::Watched) {
+        watched::measure(&stage, &mut measured).await?;
     }
     Ok(measured)
 }

@@ -27,8 +27,10 @@ const QUIET_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const PARTITIONS: u32 = 4;
 /// All projections that the service ships.
 pub(crate) const ALL_PROJECTIONS: &str = "accounts,account-totals,messages,history,traces";
-/// All but `accounts` and Retell's own, which every service has.
-pub(crate) const ALL_BUT_ACCOUNTS: &str = "account-totals,messages";
+pub(crate) const ALL_BUT_ACCOUNTS: &str = "account-totals,messages,history,traces";
+/// Those of the domains but `accounts`: Retell's own stay, which every service has unless it says
+/// otherwise.
+pub(crate) const ALL_BUT_ACCOUNTS_AND_OWN: &str = "account-totals,messages";
 
 pub(crate) struct Stage {
     pub(crate) seconds: Duration,

@@ -84,6 +84,10 @@ pub(crate) fn deposit_with_key(account: u64, turn: u64, number: u64) -> Vec<u8> 
     .into_bytes()
 }
 
+pub(crate) fn produce_message(id: &str) -> Vec<u8> {
+    post(&format!("/commands/message/{id}"), r#"{"type":"ProduceMessage","text":"Hello"}"#)
+}
+
 /// More than there ever is.
 pub(crate) fn overdraw(account: u64) -> Vec<u8> {
     command(account, r#"{"type":"WithdrawMoney","amount":9000000000000}"#)
