@@ -5,8 +5,9 @@
 //! repeated has its first outcome again, because its id is the same.
 
 mod again;
+mod lines;
 mod session;
-mod taking;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,8 +1,9 @@
 //! One membership: messages in, commands to the writers, answers out, in the order of the messages.
 //!
-//! One half takes messages and sends their commands, as many at once as there is room for; the
-//! other waits for the outcomes in order, sends the answers, and says what is done. A command that
-//! cannot be done now is tried again, and no further message is taken meanwhile.
+//! One half takes messages and sends their commands, as many at once as there is room for, and one
+//! of each aggregate; the other waits for the outcomes in order, sends what stood in line behind
+//! them, sends the answers, and says what is done. A command that cannot be done now is tried
+//! again, and no further message is taken meanwhile.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::contract::{Offset, Partition};
 use crate::log::Partitions;
@@ -18,7 +19,8 @@ use crate::ports::{Intake, Message, Progress, Received};
 use crate::write::{CommandError, FullPartitions};
 
 use super::again::{Again, again};
-use super::taking::{Taken, take};
+use super::lines::{Lines, Standing, Turn};
+use super::wanted::{Begun, Settled, Wanted};
 use super::{Ended, Inbox, Outcome};
 
 /// Messages that are taken at once.
@@ -37,12 +39,36 @@ pub(super) struct Session<'a> {
     halted: watch::Sender<bool>,
     /// Commands that may still be sent.
     room: Arc<Semaphore>,
+    lines: Lines,
+}
+
+/// A message that was taken.
+enum Taken {
+    Settled(Settled),
+    Begun(Begun),
+    /// It is sent when the one before it, which is settled before it, has its outcome.
+    Stands(oneshot::Receiver<Begun>),
 }
 
 /// A message that was taken, and the room that it takes until its outcome is known.
 struct UnderWay {
     taken: Taken,
     room: OwnedSemaphorePermit,
+}
+
+impl Taken {
+    /// Whether its outcome is there.
+    fn is_ready(&mut self) -> bool {
+        if let Self::Stands(begun) = self {
+            let Ok(begun) = begun.try_recv() else { return false };
+            *self = Self::Begun(begun);
+        }
+        match self {
+            Self::Settled(_) => true,
+            Self::Begun(begun) => begun.is_ready(),
+            Self::Stands(_) => false,
+        }
+    }
 }
 
 /// Answers that go out together, and what is done with them.
@@ -56,7 +82,8 @@ struct Answers {
 impl<'a> Session<'a> {
     pub(super) fn new(inbox: &'a Inbox, results: Partitions, progress: Arc<dyn Progress>) -> Self {
         let room = Arc::new(Semaphore::new(inbox.0.parts.in_flight_max));
-        Self { inbox, results, progress, halted: watch::Sender::new(false), room }
+        let (halted, lines) = (watch::Sender::new(false), Lines::default());
+        Self { inbox, results, progress, halted, room, lines }
     }
 
     /// Runs until it cannot go on.
@@ -79,7 +106,7 @@ impl<'a> Session<'a> {
                 let room = self.room.clone().acquire_owned().await.expect("it is never closed");
                 // The sender is in `self`, so it cannot be gone.
                 drop(halted.wait_for(|halted| !halted).await);
-                let taken = self.take(received, &mut full).await?;
+                let taken = self.take(&received, &mut full).await?;
                 self.inbox.tell(|status| status.in_flight += 1);
                 // The other half ends only together with this one.
                 let _ = give.send(UnderWay { taken, room }).await;
@@ -87,25 +114,28 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes one message. While its command is turned away, those behind it wait: that keeps
-    /// their order.
-    async fn take(
-        &self,
-        mut received: Received,
-        full: &mut FullPartitions,
-    ) -> Result<Taken, Ended> {
+    /// Takes one message.
+    async fn take(&self, received: &Received, full: &mut FullPartitions) -> Result<Taken, Ended> {
         let parts = &self.inbox.0.parts;
+        match Wanted::read(parts.wording.as_ref(), parts.topic.name(), received) {
+            Err(settled) => Ok(Taken::Settled(settled)),
+            Ok(wanted) => match self.lines.stand(wanted) {
+                Turn::Now(wanted) => Ok(Taken::Begun(self.begin(wanted, full).await?)),
+                Turn::Later(begun) => Ok(Taken::Stands(begun)),
+            },
+        }
+    }
+
+    /// Sends a command, as often as it takes for the writer to take it.
+    async fn begin(&self, wanted: Wanted, full: &mut FullPartitions) -> Result<Begun, Ended> {
         let mut delay = AGAIN_DELAY;
         loop {
-            let (topic, wording) = (parts.topic.name(), parts.wording.as_ref());
-            let taken = take(&parts.commands, wording, topic, received, full).await;
-            let Some(error) = taken.turned_away() else { return Ok(taken) };
-            match again(error, 1) {
-                Again::Never => return Ok(taken),
-                Again::Elsewhere => return Err(elsewhere(error)),
-                Again::Later => self.pause(&mut delay).await,
+            let sent = wanted.send(&self.inbox.0.parts.commands, full).await;
+            match sent.as_ref().err().map(|error| (again(error, 1), error)) {
+                Some((Again::Later, _)) => self.pause(&mut delay).await,
+                Some((Again::Elsewhere, error)) => return Err(elsewhere(error)),
+                Some((Again::Never, _)) | None => return Ok(Begun { wanted, sent }),
             }
-            received = taken.received;
         }
     }
 
@@ -137,28 +167,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits for the outcome of a message, and tries again as long as that may help.
-    async fn settle(&self, mut taken: Taken, answers: &mut Answers) -> Result<(), Ended> {
-        let mut delay = AGAIN_DELAY;
-        let (outcome, received) = loop {
-            let outcome = taken.fate.outcome().await;
-            let Outcome::Undone(error) = &outcome else { break (outcome, taken.received) };
-            match again(error, taken.attempts) {
-                Again::Never => break (outcome, taken.received),
-                Again::Elsewhere => return Err(elsewhere(error)),
-                Again::Later => {}
+    /// Waits for the outcome of a message, and writes its answer.
+    async fn settle(&self, taken: Taken, answers: &mut Answers) -> Result<(), Ended> {
+        let Settled { place, command_id, outcome } = match taken {
+            Taken::Settled(settled) => settled,
+            Taken::Begun(begun) => self.settle_command(begun).await?,
+            Taken::Stands(begun) => {
+                let begun = begun.await.expect("the one before it is settled");
+                self.settle_command(begun).await?
             }
-            self.halted.send_replace(true);
-            self.pause(&mut delay).await;
-            let attempts = taken.attempts + 1;
-            let again = self.take(taken.received, &mut FullPartitions::default()).await?;
-            taken = Taken { attempts, ..again };
         };
-        self.halted.send_replace(false);
-        let place = received.position;
-        let wording = &self.inbox.0.parts.wording;
-        let value = wording.answer(place, &taken.command_id, &outcome);
-        let key = taken.command_id.as_str();
+        let value = self.inbox.0.parts.wording.answer(place, &command_id, &outcome);
+        let key = command_id.as_str();
         let message = Message {
             key: Some(Bytes::from(key.to_owned())),
             headers: vec![("content-type".to_owned(), Bytes::from_static(b"application/json"))],
@@ -168,6 +188,41 @@ impl<'a> Session<'a> {
         answers.problems += u64::from(!matches!(outcome, Outcome::Done(_)));
         answers.next.insert(place.partition, place.offset.next());
         Ok(())
+    }
+
+    /// Waits for the outcome of a command, and tries again as long as that may help. Then it is
+    /// the turn of the one behind it.
+    async fn settle_command(&self, begun: Begun) -> Result<Settled, Ended> {
+        let Begun { wanted, mut sent } = begun;
+        let (mut attempts, mut delay) = (1, AGAIN_DELAY);
+        let outcome = loop {
+            let outcome = match sent {
+                Ok(sent) => sent.outcome().await,
+                Err(error) => Err(error),
+            };
+            let error = match outcome {
+                Ok(done) => break Outcome::Done(Box::new(done)),
+                Err(error) => error,
+            };
+            match again(&error, attempts) {
+                Again::Never => break Outcome::Undone(error),
+                Again::Elsewhere => return Err(elsewhere(&error)),
+                Again::Later => {}
+            }
+            self.halted.send_replace(true);
+            self.pause(&mut delay).await;
+            let commands = &self.inbox.0.parts.commands;
+            sent = wanted.send(commands, &mut FullPartitions::default()).await;
+            attempts += u32::from(sent.is_ok());
+        };
+        self.halted.send_replace(false);
+        if let Some(Standing { wanted, begun }) = self.lines.next(&wanted.aggregate()) {
+            let sent = self.begin(wanted, &mut FullPartitions::default()).await?;
+            // The half that waits for it is this one.
+            let _ = begun.send(sent);
+        }
+        let Wanted { place, command_id, .. } = wanted;
+        Ok(Settled { place, command_id, outcome })
     }
 
     /// Only what has a durable answer is done.

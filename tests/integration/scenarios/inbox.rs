@@ -19,12 +19,13 @@ use retell::react::inbox::{Inbox, InboxParts, InboxState, InboxStatus};
 use retell::shutdown::Shutdown;
 use retell::write::Commands;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::support::log::{P0, P1, in_time, read_to_end};
-use crate::support::on_paused_time;
 use crate::support::outbox::Fragile;
-use crate::support::writers::{Writers, partitions};
+use crate::support::writers::{Writers, partitions, write_config};
+use crate::support::{on_paused_time, slow};
 
 /// A topic of commands and one of their answers.
 struct Desk {
@@ -245,6 +246,27 @@ async fn a_message_is_done_only_when_its_answer_is_durable() {
     desk.put_json(&[deposit("ann", 1, Some("d-2"))]).await;
     assert_eq!(again.answered(1).await.answered, 1, "what was answered is not taken again");
     assert_eq!(desk.answer("d-2")["version"], 3);
+}
+
+/// What is slow the first time is in time when it is tried again; who came later waits for it.
+#[tokio::test]
+async fn a_command_that_is_tried_again_is_not_overtaken_by_a_later_one_of_its_aggregate() {
+    let mut config = write_config();
+    config.decide_timeout = Duration::from_millis(100);
+    let (go, log) = (Arc::new(Notify::new()), MemoryLog::new(partitions(2), Arc::new(SystemClock)));
+    let services = go.clone();
+    let kinds = |ids: &_| vec![slow::kind(ids, services)];
+    let writers = Writers::start_with(Arc::new(log), "node", config, kinds).owner().await;
+    let desk = Desk::new();
+    let sent = |id: &str, command: &str| json!({"aggregate": {"type": "slow", "id": id}, "command": command, "key": format!("{id}-{command}")});
+    desk.put_json(&[sent("a", "Wait"), sent("a", "Go"), sent("b", "Go")]).await;
+    let running = desk.open(&writers.commands);
+    running.eventually(|status| status.repeated > 0).await;
+    go.notify_one();
+    running.answered(3).await;
+    let version = |key: &str| desk.answer(key)["version"].clone();
+    assert_eq!((version("a-Wait"), version("a-Go")), (json!(1), json!(2)));
+    assert_eq!(version("b-Go"), 1, "nor does another wait");
 }
 
 #[tokio::test]
