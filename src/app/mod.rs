@@ -7,6 +7,7 @@ mod copying;
 #[cfg(feature = "http")]
 mod door;
 mod keeper;
+mod known;
 mod open;
 mod outside;
 mod parts;
@@ -29,6 +30,8 @@ use crate::react::timer::Timer;
 use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views};
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity, LogEventStore};
+
+use known::Known;
 
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
@@ -109,7 +112,8 @@ impl App {
     /// The event store of one aggregate type, for `cqrs-es`' own framework.
     #[must_use]
     pub fn event_store<A: Aggregate>(&self) -> LogEventStore<A> {
-        LogEventStore::new(self.commands.clone())
+        let whereabouts = Arc::new(Known(self.reading.views.clone()));
+        LogEventStore::new(self.commands.clone(), whereabouts)
     }
 
     /// Answers queries.

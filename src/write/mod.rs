@@ -47,6 +47,7 @@ mod waypoints;
 mod writer;
 
 pub use done::{Done, DoneEvent};
+pub(crate) use event_store::Whereabouts;
 pub use event_store::{LogContext, LogEventStore};
 pub use expected::Expected;
 pub use failure::{AnyError, CommandError, DecidedOn, Failure};
