@@ -61,6 +61,7 @@ mod projector;
 mod read_loop;
 mod room;
 mod sealed_keys;
+mod secrets;
 mod states;
 mod streams;
 mod timer;
