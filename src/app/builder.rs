@@ -34,6 +34,17 @@ const RESERVED: [&str; 4] = ["state", "generations", "history", "traces"];
 type NewKind = Box<dyn FnOnce(Ids) -> Arc<dyn AnyKind> + Send>;
 
 /// Puts an application together.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{CellarIsDark, Light, Lights, LightsOn};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::app::AppError> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).merged(LightsOn);
+/// let app = app.policy(CellarIsDark).build().await?;
+/// app.stop().await;
+/// # Ok(()) }
+/// ```
 pub struct AppBuilder {
     config: Config,
     clock: Arc<dyn Clock>,

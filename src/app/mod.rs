@@ -40,6 +40,21 @@ pub use open::{open_bookmarks, open_log, open_views};
 pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
+///
+/// ```
+/// use retell::app::App;
+/// use retell::write::SendOptions;
+/// # use retell::doc::{Light, LightCommand, Lights, LightView};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let view = app.view::<Lights>("hall", done.position).await?;
+/// assert_eq!(view, Some(LightView { on: true, switched: 1 }));
+/// app.stop().await;
+/// # Ok(()) }
+/// ```
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the door asks for some of it"))]
 pub struct App {
     #[cfg(feature = "http")]
@@ -65,6 +80,17 @@ pub struct App {
 }
 
 /// Why an application was not started, or had to end.
+///
+/// ```
+/// use retell::app::{App, AppError};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() {
+/// let twice = App::ephemeral().aggregate::<Light>(()).aggregate::<Light>(()).build().await;
+/// let Some(AppError::Domain(mistakes)) = twice.err() else { panic!("one type, one aggregate") };
+/// assert!(mistakes[0].contains("light"));
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {

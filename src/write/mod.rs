@@ -56,5 +56,5 @@ pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};
 pub use measured::{MeasuredAppends, MeasuredCommands};
 pub use order::{BadCommand, Order};
 pub use sent::Sent;
-pub use status::{Ownership, WriterStatus};
+pub use status::{OwnerNode, Ownership, WriterStatus};
 pub use writer::Identity;

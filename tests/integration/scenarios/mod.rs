@@ -64,6 +64,7 @@ mod read_loop;
 mod revisions;
 mod room;
 mod sealed_keys;
+mod secrets;
 mod states;
 mod streams;
 mod timer;
