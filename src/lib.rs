@@ -20,6 +20,8 @@ pub mod config;
 pub mod gate;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+mod http_client;
 pub mod measure;
 pub mod react;
 pub mod read;

@@ -8,6 +8,7 @@ mod architecture {
     mod blocks;
     mod dependencies;
     mod documents;
+    mod examples;
     mod generic;
     mod imports;
     mod layers;

@@ -34,6 +34,17 @@ const RESERVED: [&str; 4] = ["state", "generations", "history", "traces"];
 type NewKind = Box<dyn FnOnce(Ids) -> Arc<dyn AnyKind> + Send>;
 
 /// Puts an application together.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{CellarIsDark, Light, Lights, LightsOn};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::app::AppError> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).merged(LightsOn);
+/// let app = app.policy(CellarIsDark).build().await?;
+/// app.stop().await;
+/// # Ok(()) }
+/// ```
 pub struct AppBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
@@ -170,6 +181,7 @@ impl AppBuilder {
         let mut problems = self.problems;
         let policies = reactions.policies(&mut problems);
         let bookmarks = reactions.bookmarks(&config, log.is_some());
+        let shown = reactions.shown_bookmarks(&config, &bookmarks);
         let projections_on = projections_on.unwrap_or_else(Handle::current);
         let ids = Ids::new(clock.clone());
         let kinds = collect_kinds(kinds, &ids, &mut problems);
@@ -193,7 +205,7 @@ impl AppBuilder {
         let commands = Commands::start(parts.of_writers(kinds), &stop, &mut tasks);
         let (reading, (reacting, timer)) = {
             let _on = projections_on.enter();
-            let reading = read::start(parts.of_readers(projections), &stop, &mut tasks);
+            let reading = read::start(parts.of_readers(projections, shown), &stop, &mut tasks);
             let (on_tick, loops) = (reactions.on_tick, (&commands, &reading));
             let reacting =
                 start_reacting(&parts, policies, on_tick, bookmarks, loops, &stop, &mut tasks);

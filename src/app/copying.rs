@@ -12,6 +12,15 @@ use crate::ports::{Clock, CopyError, CopySource, CopyTarget, EventLog, Ids, Orig
 use crate::transfer::{LogSource, LogTarget};
 
 /// Where a copy is from or goes to.
+///
+/// ```
+/// use retell::app::CopyUrl;
+///
+/// let backup: CopyUrl = "file:backup.ndjson".parse()?;
+/// assert_eq!(backup, CopyUrl::File("backup.ndjson".into()));
+/// assert!("memory:".parse::<CopyUrl>().is_err());
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CopyUrl {
     /// `embedded:DIRECTORY`.

@@ -7,6 +7,7 @@ mod copying;
 #[cfg(feature = "http")]
 mod door;
 mod keeper;
+mod known;
 mod open;
 mod outside;
 mod parts;
@@ -30,6 +31,8 @@ use crate::read::{Operations, QueryError, Reading, Replays, Verifications, Views
 use crate::shutdown::Shutdown;
 use crate::write::{Commands, Identity, LogEventStore};
 
+use known::Known;
+
 pub use crate::adapters::SystemClock;
 pub use builder::AppBuilder;
 pub use copying::{CopyUrl, open_copy_source, open_copy_target};
@@ -37,6 +40,21 @@ pub use open::{open_bookmarks, open_log, open_views};
 pub use settings::load_config;
 
 /// A running application: writers, projectors, and the handles to them.
+///
+/// ```
+/// use retell::app::App;
+/// use retell::write::SendOptions;
+/// # use retell::doc::{Light, LightCommand, Lights, LightView};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let view = app.view::<Lights>("hall", done.position).await?;
+/// assert_eq!(view, Some(LightView { on: true, switched: 1 }));
+/// app.stop().await;
+/// # Ok(()) }
+/// ```
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "the door asks for some of it"))]
 pub struct App {
     #[cfg(feature = "http")]
@@ -62,6 +80,17 @@ pub struct App {
 }
 
 /// Why an application was not started, or had to end.
+///
+/// ```
+/// use retell::app::{App, AppError};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() {
+/// let twice = App::ephemeral().aggregate::<Light>(()).aggregate::<Light>(()).build().await;
+/// let Some(AppError::Domain(mistakes)) = twice.err() else { panic!("one type, one aggregate") };
+/// assert!(mistakes[0].contains("light"));
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
@@ -109,7 +138,8 @@ impl App {
     /// The event store of one aggregate type, for `cqrs-es`' own framework.
     #[must_use]
     pub fn event_store<A: Aggregate>(&self) -> LogEventStore<A> {
-        LogEventStore::new(self.commands.clone())
+        let whereabouts = Arc::new(Known(self.reading.views.clone()));
+        LogEventStore::new(self.commands.clone(), whereabouts)
     }
 
     /// Answers queries.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::adapters::memory::MemoryBookmarks;
-use crate::config::Config;
+use crate::config::{Config, LogUrl};
 use crate::gate::Gate;
 use crate::log::Checks;
 use crate::ports::{Bookmarks, EventLog, Ids, Tails, ViewStore};
@@ -55,13 +55,18 @@ impl Parts<'_> {
         }
     }
 
-    pub(super) fn of_readers(&self, projections: Projections) -> ReadParts {
+    pub(super) fn of_readers(
+        &self,
+        projections: Projections,
+        bookmarks: Option<Arc<dyn Bookmarks>>,
+    ) -> ReadParts {
         ReadParts {
             tails: self.tails.clone(),
             log: self.log.clone(),
             store: self.store.clone(),
             log_gate: self.log_gate.clone(),
             store_gate: self.store_gate.clone(),
+            bookmarks,
             projections,
             ids: self.ids.clone(),
             node: self.node.node.clone(),
@@ -86,6 +91,16 @@ impl Reactions {
             }
         }
         all
+    }
+
+    /// Where it is noted how far projections are: where tools show it, or somebody asked for it.
+    pub(super) fn shown_bookmarks(
+        &self,
+        config: &Config,
+        all: &Arc<dyn Bookmarks>,
+    ) -> Option<Arc<dyn Bookmarks>> {
+        let is_on_kafka = matches!(config.log.url, LogUrl::Kafka(_));
+        (is_on_kafka || self.bookmarks.is_some()).then(|| all.clone())
     }
 
     /// Where bookmarks are kept: beside the log, with a log that was given in memory.

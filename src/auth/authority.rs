@@ -21,6 +21,26 @@ use super::{Asked, AuthError, Authorize, Refused};
 const WAITING_LEN_MAX: usize = 1_024;
 
 /// Knows callers by their keys and tokens. Cheap to clone.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::SystemClock;
+/// use retell::auth::{Authority, Identity};
+/// use retell::config::Config;
+/// use retell::shutdown::Shutdown;
+/// use tokio::task::JoinSet;
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::auth::AuthError> {
+/// let (config, stop, mut tasks) = (Config::ephemeral(), Shutdown::default(), JoinSet::new());
+/// let settings = (&config.auth, &config.http.rate);
+/// let clock = Arc::new(SystemClock);
+/// let authority = Authority::start(settings, clock, None, &stop, &mut tasks).await?;
+/// // As it comes nobody is asked who they are.
+/// let Identity::Caller(caller) = authority.identify(None) else { panic!("everybody") };
+/// assert_eq!((authority.asks(), caller.name()), (false, "anonymous"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Authority {
     known: Arc<Known>,
@@ -39,6 +59,19 @@ pub(super) struct Known {
 }
 
 /// What is known of a caller at once.
+///
+/// ```
+/// use retell::auth::{Identity, Refused};
+///
+/// fn named(identity: Identity) -> Result<String, Refused> {
+///     match identity {
+///         Identity::Caller(caller) => Ok(caller.name().to_owned()),
+///         Identity::Refused(refused) => Err(refused),
+///         Identity::Unsure => Ok("only the issuer knows".to_owned()),
+///     }
+/// }
+/// assert_eq!(named(Identity::Refused(Refused::Missing)), Err(Refused::Missing));
+/// ```
 pub enum Identity {
     /// Somebody.
     Caller(Principal),

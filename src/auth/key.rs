@@ -18,6 +18,15 @@ pub(super) const PREFIX: &str = "retell_";
 pub(super) const HASH: &str = "sha256:";
 
 /// A key that nobody has seen yet.
+///
+/// ```
+/// use retell::auth::NewKey;
+///
+/// let new = NewKey::random("shop", &"read,write:account".parse()?)?.expect("a name");
+/// assert!(new.key.starts_with("retell_"));
+/// assert!(new.line.starts_with("shop read,write:account sha256:"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct NewKey {
     /// The key. It is shown once and kept nowhere.
     pub key: String,

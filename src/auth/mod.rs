@@ -23,6 +23,18 @@ pub use principal::{End, Principal};
 pub use role::{Grants, InvalidGrant, Role};
 
 /// What somebody wants to do, of which roles know only the kind.
+///
+/// ```
+/// use retell::app::App;
+/// use retell::auth::Asked;
+///
+/// // Everybody has one account, under the own name.
+/// let application = App::ephemeral().shipped().authorize(|caller, asked| match asked {
+///     Asked::Command { target, .. } | Asked::Aggregate(target) => target.id() == caller.name(),
+///     Asked::View { key, .. } => key.as_str() == caller.name(),
+///     _ => false,
+/// });
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Asked<'a> {
@@ -49,9 +61,26 @@ pub enum Asked<'a> {
 }
 
 /// Decides for each instance, beyond what roles allow. It is asked often, and must not wait.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::auth::{Asked, Authorize, Principal};
+///
+/// let readers: Authorize = Arc::new(|_, asked| !matches!(asked, Asked::Command { .. }));
+/// let ann = Principal::new("ann", "read".parse()?).expect("a name");
+/// assert!(readers(&ann, Asked::Views("accounts")));
+/// # Ok::<(), retell::auth::InvalidGrant>(())
+/// ```
 pub type Authorize = Arc<dyn Fn(&Principal, Asked<'_>) -> bool + Send + Sync>;
 
 /// A caller is not taken for somebody. The text is told to the caller.
+///
+/// ```
+/// use retell::auth::Refused;
+///
+/// assert_eq!(Refused::Expired.to_string(), "the token has expired");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refused {
     /// Nothing was sent.
@@ -69,6 +98,18 @@ pub enum Refused {
 }
 
 /// Why nobody can be identified: a file or an address in the settings cannot be used.
+///
+/// ```
+/// use retell::app::App;
+/// use retell::config::Config;
+///
+/// # #[tokio::main] async fn main() {
+/// let mut config = Config::ephemeral();
+/// config.auth.keys_file = "/nowhere/keys".to_owned();
+/// let error = App::builder(config).shipped().build().await.err().expect("no such file");
+/// assert!(error.to_string().contains("auth.keys_file"));
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {detail}")]
 pub struct AuthError {

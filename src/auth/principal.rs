@@ -17,6 +17,15 @@ const NAME_LEN_MAX: usize = 200;
 ///
 /// A layer of a user's own around the router may put one into a request's extensions; then the
 /// door asks nobody else who it is.
+///
+/// ```
+/// use retell::auth::{Principal, Role};
+///
+/// let caller = Principal::new("ann", "read,write:account".parse()?).expect("a name");
+/// assert_eq!(caller.name(), "ann");
+/// assert!(caller.has(Role::Read) && !caller.has(Role::Write));
+/// # Ok::<(), retell::auth::InvalidGrant>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Principal(Arc<Inner>);
 
@@ -33,6 +42,12 @@ struct Inner {
 }
 
 /// Why a caller is none any more.
+///
+/// ```
+/// use retell::auth::End;
+///
+/// assert_eq!([End::Expired, End::Revoked].map(End::as_str), ["expired", "revoked"]);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
     /// The token has ended.
@@ -44,12 +59,6 @@ pub enum End {
 impl Principal {
     /// A caller that somebody else knows. None when the name has no or more than 200 bytes, or
     /// control characters.
-    ///
-    /// ```
-    /// let caller = retell::auth::Principal::new("ann", "read,write:account".parse()?).unwrap();
-    /// assert_eq!(caller.name(), "ann");
-    /// # Ok::<(), retell::auth::InvalidGrant>(())
-    /// ```
     #[must_use]
     pub fn new(name: &str, grants: Grants) -> Option<Self> {
         is_name(name).then(|| Self::of(Some(name), grants, None, None))

@@ -6,6 +6,13 @@ use std::str::FromStr;
 use crate::contract::Name;
 
 /// What a caller may do.
+///
+/// ```
+/// use retell::auth::{Grants, Role};
+///
+/// assert_eq!(Role::Audit.as_str(), "audit");
+/// assert!(Grants::all().allow(Role::Audit));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
     /// Read views.
@@ -19,6 +26,15 @@ pub enum Role {
 }
 
 /// The roles of a caller, such as `read,write:account`.
+///
+/// ```
+/// use retell::auth::{Grants, Role};
+///
+/// let grants: Grants = "read,write:account".parse()?;
+/// assert!(grants.allow_for(Role::Write, "account") && !grants.allow_for(Role::Write, "message"));
+/// assert_eq!(grants.to_string(), "read,write:account");
+/// # Ok::<(), retell::auth::InvalidGrant>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Grants(Vec<Grant>);
 
@@ -30,8 +46,15 @@ struct Grant {
 }
 
 /// A text that names no role.
+///
+/// ```
+/// let error = "reader".parse::<retell::auth::Grants>().expect_err("no role");
+/// assert!(error.to_string().starts_with("`reader` is no role"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is no role: read, audit, write, admin, or one type of it such as write:account")]
+#[error(
+    "`{0}` is no role; there are read, audit, write, admin, and one type such as write:account"
+)]
 pub struct InvalidGrant(String);
 
 impl Role {

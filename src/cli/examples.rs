@@ -65,7 +65,7 @@ Examples:
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::{Command, CommandFactory, Parser};
 
     use super::super::Cli;
 
@@ -85,5 +85,33 @@ mod tests {
             }
             assert!(calls > 0, "{name} has no examples");
         }
+    }
+
+    /// The commands that do something, such as `log copy`.
+    fn leaves(command: &Command, path: &str, found: &mut Vec<(String, bool)>) {
+        for command in command.get_subcommands() {
+            let path = format!("{path} {}", command.get_name());
+            if command.has_subcommands() {
+                leaves(command, &path, found);
+            } else {
+                let has_json = command.get_arguments().any(|it| it.get_long() == Some("json"));
+                found.push((path.trim_start().to_owned(), has_json));
+            }
+        }
+    }
+
+    /// One prints a script, the other a line when it is ready and nothing more.
+    const WITHOUT_JSON: [&str; 2] = ["serve", "completions"];
+
+    #[test]
+    fn every_command_that_prints_can_print_json() {
+        let (mut command, mut found) = (Cli::command(), Vec::new());
+        // So that options of a whole group are known to each of its members.
+        command.build();
+        leaves(&command, "", &mut found);
+        found.retain(|(path, _)| path.split(' ').all(|name| name != "help"));
+        assert!(found.len() > 10, "{found:?}");
+        let without = found.iter().filter(|(_, has_json)| !has_json).map(|(path, _)| path.as_str());
+        assert_eq!(without.collect::<Vec<_>>(), WITHOUT_JSON);
     }
 }

@@ -6,10 +6,12 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::{Config, LogFormat, TelemetryConfig};
@@ -49,21 +51,41 @@ async fn serve(config: Config, projections: Handle) -> anyhow::Result<Outcome> {
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     let app = App::builder(config).shipped().projections_on(projections).build().await?;
-    trace(&app.config().telemetry, app.door().node.id);
+    let traces = Traces::start(&app.config().telemetry, app.door().node.id);
+    let drain_timeout = app.config().http.drain_timeout;
     let scheme = if app.config().http.tls.is_used() { "https" } else { "http" };
     let announced = tokio::spawn(announce(app.door(), format!("{scheme}://{address}")));
     let router = app.router();
     let served = app.serve(listener, router, shutdown).await;
     announced.abort();
+    if let Some(traces) = traces {
+        traces.end(drain_timeout).await;
+    }
     served?;
     Ok(Outcome::Done)
 }
 
-/// Sends traces where the settings say, on a task of its own.
-fn trace(config: &TelemetryConfig, node: String) {
-    if !config.traces_url.is_empty() {
-        let collector = Collector { url: config.traces_url.clone(), node };
-        tokio::spawn(collector.run(spans::start(config.traces_percent, SPANS_LEN_MAX)));
+/// Traces that are sent where the settings say, on a task of its own.
+struct Traces {
+    end: Shutdown,
+    sending: JoinHandle<()>,
+}
+
+impl Traces {
+    fn start(config: &TelemetryConfig, node: String) -> Option<Self> {
+        let url = Some(config.traces_url.clone()).filter(|url| !url.is_empty())?;
+        let (end, spans) =
+            (Shutdown::default(), spans::start(config.traces_percent, SPANS_LEN_MAX));
+        let sending = tokio::spawn(Collector { url, node }.run(spans, end.clone()));
+        Some(Self { end, sending })
+    }
+
+    /// Sends what is left: of the last requests somebody wants to know most.
+    async fn end(self, patience: Duration) {
+        self.end.request();
+        if tokio::time::timeout(patience, self.sending).await.is_err() {
+            tracing::warn!("the last traces were not taken in time, http.drain_timeout_ms");
+        }
     }
 }
 

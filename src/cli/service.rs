@@ -5,17 +5,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Usage, settings};
+use crate::http_client::{NoClient, http_client, innermost};
 
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use super::{Usage, settings};
 
 /// How long an answer may take: longer than a service takes to say that it does not know.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,18 +82,18 @@ impl Service {
             Some(url) => parse(url)?,
             None => self.configured()?,
         };
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .default_headers(authorization()?)
-            .user_agent(concat!("retell/", env!("CARGO_PKG_VERSION")));
-        if is_local(&base) {
-            builder = builder.no_proxy();
-        }
-        if let Some(authority) = authority()? {
-            builder = builder.tls_certs_merge([authority]);
-        }
-        Ok(Client { http: builder.build().context("no HTTP client")?, base })
+        let (headers, authority) = (authorization()?, authority()?);
+        let http = http_client(base.as_str(), |builder| {
+            builder
+                .timeout(ANSWER_TIMEOUT)
+                .default_headers(headers.clone())
+                .tls_certs_merge(authority.clone())
+        });
+        let http = http.map_err(|error| match error {
+            NoClient::Url(_) => anyhow!("{error}"),
+            NoClient::Certificates(_) => anyhow!("{error}, or name yours in RETELL_CA_FILE"),
+        });
+        Ok(Client { http: http?, base })
     }
 
     fn configured(&self) -> anyhow::Result<Url> {
@@ -201,7 +200,10 @@ impl Answer {
 
 /// Routes are joined to it, so it ends with a slash.
 fn parse(url: &str) -> anyhow::Result<Url> {
-    let wrong = |why: String| Usage(format!("`{url}` is no address of a service: {why}"));
+    let wrong = |why: String| {
+        let help = "write one such as http://127.0.0.1:8080";
+        Usage(format!("`{url}` is no address of a service ({why}); {help}"))
+    };
     let mut parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
     if !["http", "https"].contains(&parsed.scheme()) {
         return Err(wrong("it must begin with http:// or https://".to_owned()).into());
@@ -236,27 +238,6 @@ fn authority() -> anyhow::Result<Option<reqwest::Certificate>> {
     let pem = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
     let read = reqwest::Certificate::from_pem(&pem);
     Ok(Some(read.map_err(|_| wrong("it is no certificate in PEM".to_owned()))?))
-}
-
-/// A proxy that the environment names is not asked for this machine itself.
-fn is_local(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => {
-            let host = host.trim_matches(['[', ']']);
-            host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        None => false,
-    }
-}
-
-/// The end of the chain is what happened; the rest only says that something did.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 const fn hint(status: u16) -> &'static str {
@@ -294,18 +275,5 @@ mod tests {
         let url = parse("http://127.0.0.1:1").expect("url");
         let error = NoAnswer::Unreachable { url, cause: "connection refused".to_owned() };
         assert!(error.to_string().contains("retell serve"), "{error}");
-    }
-
-    #[test]
-    fn only_this_machine_is_reached_without_a_proxy() {
-        for (url, local) in [
-            ("http://localhost:1", true),
-            ("http://127.0.0.9", true),
-            ("http://[::1]:8080", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example", false),
-        ] {
-            assert_eq!(is_local(&parse(url).expect(url)), local, "{url}");
-        }
     }
 }

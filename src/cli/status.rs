@@ -72,6 +72,7 @@ struct Reason {
 #[derive(Deserialize)]
 struct Partition {
     partition: u32,
+    owner: Option<Owner>,
     end: Option<u64>,
     state: String,
     #[serde(default)]
@@ -88,6 +89,12 @@ struct Partition {
 }
 
 #[derive(Deserialize)]
+struct Owner {
+    node: String,
+    address: String,
+}
+
+#[derive(Deserialize)]
 struct Records {
     void: u64,
     foreign: u64,
@@ -100,6 +107,8 @@ struct Projection {
     state: String,
     generation: Option<String>,
     lag: u64,
+    #[serde(default)]
+    lag_seconds: f64,
     parked: u64,
 }
 
@@ -156,7 +165,7 @@ fn show(status: &Status) -> String {
     for Reason { code, detail } in reasons {
         text += &format!("  {code}: {detail}\n");
     }
-    let titles = ["partition", "state", "term", "end", "void", "foreign", "alarms"];
+    let titles = ["partition", "state", "owner", "term", "end", "void", "foreign", "alarms"];
     text += &table(titles, partitions.iter().map(of_partition));
     let titles = ["partition", "aggregates", "hits", "misses", "stored", "behind", "keys"];
     text += &table(titles, partitions.iter().map(of_states));
@@ -165,7 +174,7 @@ fn show(status: &Status) -> String {
             text += &format!("  states of partition {partition} are not stored: {problem}\n");
         }
     }
-    let titles = ["projection", "revision", "state", "lag", "parked", "generation"];
+    let titles = ["projection", "revision", "state", "lag", "seconds", "parked", "generation"];
     text += &table(titles, projections.iter().map(of_projection));
     if let Some(inbox) = inbox {
         let titles = ["inbox", "state", "in flight", "lag", "answered", "problems", "repeated"];
@@ -232,11 +241,13 @@ fn of_timer(timer: &Timer) -> String {
     format!("a message every {} ms, the last tick: {last}{problem}\n", count(*interval_ms))
 }
 
-fn of_partition(partition: &Partition) -> [String; 7] {
-    let Partition { partition, end, state, term, records, alarms, .. } = partition;
+fn of_partition(partition: &Partition) -> [String; 8] {
+    let Partition { partition, owner, end, state, term, records, alarms, .. } = partition;
+    let at = |Owner { node, address }: &Owner| format!("{node} at {address}");
     [
         partition.to_string(),
         state.clone(),
+        owner.as_ref().map_or("-".to_owned(), at),
         term.map_or("-".to_owned(), |term| term.to_string()),
         end.map_or("-".to_owned(), count),
         count(records.void),
@@ -251,13 +262,14 @@ fn of_states(of: &Partition) -> [String; 7] {
     [of.partition.to_string(), aggregates, hits, misses, stored, behind, keys]
 }
 
-fn of_projection(projection: &Projection) -> [String; 6] {
-    let Projection { name, revision, state, generation, lag, parked } = projection;
+fn of_projection(projection: &Projection) -> [String; 7] {
+    let Projection { name, revision, state, generation, lag, lag_seconds, parked } = projection;
     [
         name.clone(),
         revision.to_string(),
         state.clone(),
         count(*lag),
+        format!("{lag_seconds:.1}"),
         count(*parked),
         generation.clone().unwrap_or_else(|| "-".to_owned()),
     ]

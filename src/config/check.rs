@@ -35,6 +35,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         | "http.rate.requests_per_second_max"
         | "log.kafka.statistics_interval_ms"
         | "read.commit_interval_ms"
+        | "read.group_offsets_interval_ms"
         | "read.kept_bytes_max"
         | "queries.wait_default_ms"
         | "replay.keep_previous_ms"

@@ -33,6 +33,15 @@ pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 pub use watched::WatchedFile;
 
 /// All settings.
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flags = [("log.partitions".to_owned(), "16".to_owned())];
+/// let config = Config::load(None, std::env::vars(), &flags)?;
+/// assert_eq!(config.log.partitions, 16);
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -4,7 +4,10 @@ use toml::Value;
 
 use super::url::without_password;
 
-const URLS: [&str; 2] = ["log.url", "views.url"];
+/// Addresses that may hold a password.
+const URLS: [&str; 4] = ["auth.jwt.jwks", "log.url", "telemetry.traces_url", "views.url"];
+/// Of these, the ones that may stand in a file. The issuer's may be a file itself.
+const IN_FILES: [&str; 3] = ["log.url", "telemetry.traces_url", "views.url"];
 const PROPERTIES: &str = "log.kafka.properties.";
 const SECRET_WORDS: [&str; 5] = ["password", "secret", "key", "token", "jaas"];
 /// Properties that hold a secret themselves. Others, such as `…private.key.file`, name a file.
@@ -19,7 +22,7 @@ pub(super) fn is_secret(path: &str) -> bool {
 /// Whether `…_FILE` may name a file with the value.
 pub(super) fn may_be_in_file(path: &str) -> bool {
     let is_secret = |name: &str| SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending));
-    URLS.contains(&path) || path.strip_prefix(PROPERTIES).is_some_and(is_secret)
+    IN_FILES.contains(&path) || path.strip_prefix(PROPERTIES).is_some_and(is_secret)
 }
 
 /// The value as it may be shown.

@@ -184,6 +184,9 @@ pub struct ReadConfig {
     /// How often a partition's views are committed at most, while records keep coming.
     #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
     pub commit_interval: Duration,
+    /// How often Kafka is told how far projections are; 0: never.
+    #[serde(rename = "group_offsets_interval_ms", deserialize_with = "millis")]
+    pub group_offsets_interval: Duration,
     /// Projections that are not folded here.
     pub paused: Vec<String>,
 }

@@ -16,20 +16,53 @@ const NAME_LEN_MAX: usize = 63;
 
 /// The id of an aggregate, or the key of a view: 1 to 200 bytes of UTF-8 without control
 /// characters and `/`, and neither `.` nor `..`.
+///
+/// ```
+/// use retell::Key;
+///
+/// let key = Key::new("ann")?;
+/// assert_eq!(key.as_str(), "ann");
+/// assert!(Key::new("ann/bob").is_err());
+/// # Ok::<(), retell::InvalidKey>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Key(Arc<str>);
 
 /// The name of an aggregate type or a projection: `[a-z][a-z0-9-]{0,62}`.
+///
+/// ```
+/// use retell::Name;
+///
+/// assert_eq!(Name::new("account-totals")?.as_str(), "account-totals");
+/// assert!(Name::new("Accounts").is_err());
+/// # Ok::<(), retell::InvalidName>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Name(&'static str);
 
 /// Which aggregate: its type and its id, `account/ann`. This text is the key of its records.
+///
+/// ```
+/// use retell::{Key, Name, Target};
+///
+/// let target = Target::new(Name::new("account")?, &Key::new("ann")?);
+/// assert_eq!(target.to_string(), "account/ann");
+/// assert_eq!((target.aggregate_type(), target.id()), ("account", "ann"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Target(Arc<str>);
 
 /// Why a text is no id and no view key.
+///
+/// ```
+/// use retell::{InvalidKey, Key};
+///
+/// assert_eq!(Key::new(".."), Err(InvalidKey::Dots));
+/// assert_eq!(InvalidKey::Slash.to_string(), "must not contain `/`");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidKey {
     /// It has no bytes.
@@ -56,6 +89,12 @@ pub enum InvalidKey {
 }
 
 /// A text that is no name of an aggregate type or projection.
+///
+/// ```
+/// use retell::{InvalidName, Name};
+///
+/// assert_eq!(Name::new("A"), Err(InvalidName("A".to_owned())));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the name `{0}` must match [a-z][a-z0-9-]{{0,62}}")]
 pub struct InvalidName(pub String);

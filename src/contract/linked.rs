@@ -6,6 +6,19 @@ use serde::de::DeserializeOwned;
 use super::{Key, MergedProjection, Recorded, Sources, View};
 
 /// What a [`LinkedProjection`] may remember. Every such type is a `Link`.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// /// To whom an account belongs.
+/// #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+/// struct Owner { name: Option<String> }
+///
+/// fn remembered<L: retell::Link>(link: &L) -> String {
+///     serde_json::to_string(link).expect("JSON")
+/// }
+/// assert_eq!(remembered(&Owner::default()), r#"{"name":null}"#);
+/// ```
 pub trait Link:
     Serialize + DeserializeOwned + Clone + Default + PartialEq + Send + Sync + 'static
 {

@@ -66,6 +66,28 @@ pub trait Policy: Send + Sync + 'static {
 }
 
 /// Where a policy begins that has not run before.
+///
+/// ```
+/// use retell::{Instruction, Policy, Recorded, Sources, Start};
+/// # use retell::doc::Light;
+///
+/// /// Counts lights, those of before it was written, too.
+/// struct CountLights;
+///
+/// impl Policy for CountLights {
+///     const NAME: &'static str = "count-lights";
+///     const START: Start = Start::Beginning;
+///
+///     fn sources(&self) -> Sources {
+///         Sources::default().and::<Light>()
+///     }
+///
+///     fn react(&self, _: &Recorded<'_>) -> Vec<Instruction> {
+///         Vec::new()
+///     }
+/// }
+/// assert_eq!(Start::default(), Start::New);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Start {
     /// With what happens from now on: behind the first claim of a process that runs it.
@@ -76,6 +98,17 @@ pub enum Start {
 }
 
 /// A command, and to whom it goes.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::Instruction;
+/// # use retell::doc::{Light, LightCommand};
+///
+/// let now = Instruction::to::<Light>("cellar", &LightCommand::SwitchOff {});
+/// let later = now.clone().after(Duration::from_secs(60));
+/// assert_ne!(now, later);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Instruction {
     pub(crate) aggregate_type: &'static str,

@@ -9,6 +9,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A partition of the log, counted from 0.
+///
+/// ```
+/// use retell::Partition;
+///
+/// assert_eq!(serde_json::to_string(&Partition(5))?, "5");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(
     Clone,
     Copy,
@@ -27,6 +34,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Partition(pub u32);
 
 /// A place within a partition, counted from 0. Offsets increase, possibly with holes.
+///
+/// ```
+/// use retell::Offset;
+///
+/// assert_eq!(Offset(7).next(), Offset(8));
+/// assert!(Offset(7) < Offset(7).plus(10));
+/// ```
 #[derive(
     Clone,
     Copy,
@@ -63,12 +77,29 @@ pub struct Position {
 }
 
 /// At most one position per partition, printed `5@1234, 6@77`.
+///
+/// ```
+/// use retell::{Offset, Partition, Positions};
+///
+/// let mut seen: Positions = "5@1234, 6@77".parse()?;
+/// seen.add("6@80".parse()?);
+/// assert_eq!(seen.get(Partition(6)), Some(Offset(80)));
+/// assert_eq!(seen.to_string(), "5@1234, 6@80");
+/// # Ok::<(), retell::InvalidPosition>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Positions(BTreeMap<Partition, Offset>);
 
 /// A text that is no position, or no list of positions.
+///
+/// ```
+/// use retell::Position;
+///
+/// let error = "5@01".parse::<Position>().expect_err("a position has one spelling");
+/// assert!(error.to_string().starts_with("`5@01` is no position"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is no position; expected PARTITION@OFFSET such as 5@1234, a list of them by commas")]
+#[error("`{0}` is no position; expected PARTITION@OFFSET such as 5@1234, or several with commas")]
 pub struct InvalidPosition(String);
 
 impl Offset {

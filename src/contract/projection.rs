@@ -15,9 +15,30 @@ use super::{Aggregate, Key, Recorded};
 pub const INDEXED_TEXT_LEN_MAX: usize = 1_000;
 
 /// The event type of an aggregate.
+///
+/// ```
+/// use retell::EventOf;
+/// # use retell::doc::{Light, LightEvent};
+///
+/// let event: EventOf<Light> = LightEvent::SwitchedOn {};
+/// assert_eq!(event, LightEvent::SwitchedOn {});
+/// ```
 pub type EventOf<A> = <A as cqrs_es::Aggregate>::Event;
 
 /// What a view must be: JSON with a schema. Every such type is a `View`.
+///
+/// ```
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize, JsonSchema)]
+/// struct Balance { cents: i64 }
+///
+/// fn shown<V: retell::View>(view: &V) -> String {
+///     serde_json::to_string(view).expect("JSON")
+/// }
+/// assert_eq!(shown(&Balance { cents: 5 }), r#"{"cents":5}"#);
+/// ```
 pub trait View: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static> View for T {}
@@ -170,6 +191,13 @@ pub trait MergedProjection: Send + Sync + 'static {
 pub struct Sources(Vec<Source>);
 
 /// One aggregate type whose events a projection reads, and how they are decoded.
+///
+/// ```
+/// use retell::Source;
+/// # use retell::doc::Light;
+///
+/// assert_eq!(Source::of::<Light>().aggregate_type, "light");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     /// The name of the aggregate type.

@@ -10,6 +10,18 @@ use super::projection::AnyEvent;
 use super::{Aggregate, EventOf, Position, Target, Time, Version};
 
 /// An event with what the log knows about it. Projections and policies get it.
+///
+/// ```
+/// use retell::Recorded;
+/// # use retell::doc::{Light, LightEvent};
+///
+/// fn told(recorded: &Recorded<'_>) -> Option<String> {
+///     match recorded.event::<Light>()? {
+///         LightEvent::SwitchedOn {} => Some(format!("{} is on", recorded.target())),
+///         LightEvent::SwitchedOff {} => None,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Recorded<'a> {
     pub(crate) target: &'a Target,

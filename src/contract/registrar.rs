@@ -4,6 +4,18 @@ use super::{Aggregate, Instruction, LinkedProjection, Policy, Process, Projectio
 
 /// Takes a list of aggregates, projections and policies, one call each.
 /// [`App`](crate::app::AppBuilder) is one; the lists of the shipped domains are written against it.
+///
+/// ```
+/// use retell::Registrar;
+/// use retell::app::App;
+/// # use retell::doc::{CellarIsDark, Light, Lights, LightsOn};
+///
+/// /// All that is about lights, for a service and for its tests.
+/// fn lights<R: Registrar>(to: R) -> R {
+///     to.aggregate::<Light>(()).projection(Lights).merged(LightsOn).policy(CellarIsDark)
+/// }
+/// let application = lights(App::ephemeral());
+/// ```
 pub trait Registrar: Sized {
     /// Takes an aggregate, with the services that its decisions use.
     #[must_use]

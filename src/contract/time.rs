@@ -13,10 +13,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 ///
 /// Finer time is not kept: Kafka's own timestamps are milliseconds, and one precision everywhere
 /// means that a time read back equals the time written.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::Time;
+///
+/// let time: Time = "2026-11-22T10:00:00.000Z".parse()?;
+/// assert_eq!(time.after(Duration::from_secs(60)).to_string(), "2026-11-22T10:01:00.000Z");
+/// assert_eq!(time.after(Duration::from_secs(60)).millis_since(time), 60_000);
+/// # Ok::<(), retell::InvalidTime>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Time(i64);
 
 /// A text that is no time of the form `2026-11-22T10:00:00.000Z`.
+///
+/// ```
+/// let error = "yesterday".parse::<retell::Time>().expect_err("no time");
+/// assert!(error.to_string().starts_with("`yesterday` is no RFC 3339 time"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{0}` is no RFC 3339 time such as 2026-11-22T10:00:00.000Z")]
 pub struct InvalidTime(String);

@@ -6,6 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The number of events that an aggregate has had; its first event is version 1.
+///
+/// ```
+/// use retell::Version;
+///
+/// assert_eq!(Version::NONE.next(), Version(1));
+/// assert_eq!(Version(4).plus(2), Version(6));
+/// ```
 #[derive(
     Clone,
     Copy,

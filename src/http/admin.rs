@@ -17,7 +17,7 @@ use crate::react::inbox::InboxStatus;
 use crate::react::outbox::{Outbox, RelayStatus};
 use crate::react::policies::PolicyStatus;
 use crate::react::timer::TimerStatus;
-use crate::write::WriterStatus;
+use crate::write::{OwnerNode, Ownership, WriterStatus};
 
 use super::problem::Problem;
 use super::queries::{self, Item, json};
@@ -82,6 +82,8 @@ struct Relayed {
 #[derive(JsonSchema, Serialize)]
 struct PartitionStatus {
     partition: Partition,
+    /// Who decides its commands, as far as this node knows.
+    owner: Option<OwnerNode>,
     /// The offset after the last record, if the log said it in time.
     end: Option<Offset>,
     /// Records that the projection furthest behind had still to fold, each 5 seconds of the last
@@ -147,9 +149,21 @@ async fn partitions(door: &Door) -> Vec<PartitionStatus> {
     let all = ends.await.into_iter().zip(writers);
     all.map(|((partition, end), writer)| PartitionStatus {
         partition,
+        owner: owner(door, &writer.ownership),
         end,
         recent_lag: door.views.recent_lag(partition),
         writer,
     })
     .collect()
+}
+
+fn owner(door: &Door, ownership: &Ownership) -> Option<OwnerNode> {
+    match ownership {
+        Ownership::Owner { .. } => {
+            let NodeInfo { id, address, .. } = &door.node;
+            Some(OwnerNode { node: id.clone(), address: address.clone() })
+        }
+        Ownership::Deposed { owner, .. } => owner.clone(),
+        _ => None,
+    }
 }

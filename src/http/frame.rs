@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::extract::Request;
@@ -18,6 +19,7 @@ use tower::{Layer, Service};
 
 use crate::spans::{self, Span};
 
+use super::answers::{self, Answers};
 use super::entrance::{Admission, Entrance};
 use super::headers::{self, TRACEPARENT, X_REQUEST_ID};
 use super::problem::{self, Problem};
@@ -28,15 +30,13 @@ use super::{body, shield};
 /// mistake, but one that is answered in our own words, so it is well below what hyper takes.
 const URI_LEN_MAX: usize = 32 * 1024;
 
-/// What the name of a span may say of a path.
-const KINDS: [&str; 8] =
-    ["commands", "projections", "aggregates", "events", "traces", "admin", "health", "metrics"];
-
 /// Puts a [`Frame`] around a service.
 #[derive(Clone)]
 pub(super) struct FrameLayer {
     pub(super) ids: RequestIds,
     pub(super) entrance: Entrance,
+    pub(super) answers: Answers,
+    pub(super) base_path: Arc<str>,
     pub(super) is_tls: bool,
 }
 
@@ -95,6 +95,7 @@ where
                 }
             }
         };
+        let (answers, base_path) = (self.layer.answers.clone(), self.layer.base_path.clone());
         let is_tls = self.layer.is_tls;
         Box::pin(async move {
             let response = match AssertUnwindSafe(fate.run()).catch_unwind().await {
@@ -102,8 +103,10 @@ where
                 Err(panic) => panicked(&*panic).into_response(),
             };
             let mut response = problem::document(response, &id, &uri);
+            let path = uri.path().strip_prefix(&*base_path).unwrap_or_default();
+            answers.count(path, response.status());
             if let Some(span) = span {
-                ended(span, &uri, &id, &response);
+                ended(span, path, &uri, &id, &response);
             }
             response.headers_mut().insert(X_REQUEST_ID, id.into_header());
             shield::raise(response.headers_mut(), is_tls);
@@ -153,8 +156,8 @@ fn begun(request: &mut Request) -> Option<Span> {
 }
 
 /// The first word of the path says what was asked for; ids are no names.
-fn ended(mut span: Span, uri: &Uri, id: &RequestId, response: &Response) {
-    if let Some(kind) = uri.path().split('/').find(|word| KINDS.contains(word)) {
+fn ended(mut span: Span, path: &str, uri: &Uri, id: &RequestId, response: &Response) {
+    if let Some(kind) = answers::kind(path) {
         span.name = format!("{} /{kind}", span.name).into();
     }
     span.has_failed = response.status().is_server_error();

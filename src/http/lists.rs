@@ -54,7 +54,7 @@ fn query(uri: &Uri, config: &QueriesConfig) -> Result<ListQuery, Problem> {
     for parameter in extract::parameters(uri) {
         let (name, value) = parameter?;
         if !seen.insert(name.clone()) {
-            return Err(bad(&name, "it once".to_owned()));
+            return Err(bad(&name, "given once".to_owned()));
         }
         match &*name {
             "limit" => {
@@ -81,7 +81,7 @@ fn filter(name: &str, value: &str) -> Result<Filter, Problem> {
     let (field, is) = match name.split_once('.') {
         None => (name, Comparison::Equal),
         Some((field, suffix)) => {
-            let expected = || "one of .lt, .lte, .gt, .gte and .null behind a field".to_owned();
+            let expected = || "a field, or a field with .lt, .lte, .gt, .gte or .null".to_owned();
             (field, Comparison::of_suffix(suffix).ok_or_else(|| bad(name, expected()))?)
         }
     };

@@ -5,6 +5,7 @@
 
 mod admin;
 mod aggregates;
+mod answers;
 mod body;
 mod commands;
 mod dashboard;
@@ -63,6 +64,7 @@ pub use commands::InboxWording;
 pub use health::Reason;
 pub use serve::serve;
 
+use answers::Answers;
 use entrance::Entrance;
 use frame::FrameLayer;
 use request_id::RequestIds;
@@ -135,6 +137,7 @@ pub fn router(door: Door) -> Router {
     let ids = RequestIds::new(door.node.instance);
     let is_tls = door.http.tls.is_used();
     let entrance = Entrance::new(door.authority.clone(), base_path.clone(), door.metrics_open);
+    let answers = Answers::new();
     let routes = Router::new()
         .route("/commands", post(commands::post_batch))
         .route("/commands/{aggregate}", post(commands::post_new))
@@ -164,12 +167,13 @@ pub fn router(door: Door) -> Router {
         .route("/admin/me", get(me::get))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(metrics::get))
+        .route("/metrics", get(metrics::get).layer(Extension(answers.clone())))
         .route("/openapi.json", get(openapi::get))
         .route("/docs", get(openapi::docs))
         .route("/docs/style.css", get(openapi::style))
         .route("/", get(index::get))
         .merge(dashboard::files());
+    let below = Arc::from(base_path.as_str());
     let routes = match base_path.as_str() {
         "" => routes,
         // The nested `/` is the base path as it is; people also end it with a slash.
@@ -180,5 +184,5 @@ pub fn router(door: Door) -> Router {
         .fallback(problem::no_route)
         .layer(Extension(openapi::Document::of(&door)))
         .with_state(Arc::new(door))
-        .layer(FrameLayer { ids, entrance, is_tls })
+        .layer(FrameLayer { ids, entrance, answers, base_path: below, is_tls })
 }

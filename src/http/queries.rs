@@ -15,9 +15,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::auth::{Asked, Role};
-use crate::contract::Positions;
+use crate::contract::{Positions, Time};
 use crate::events::Fingerprint;
-use crate::read::{Found, LaneState, ProjectionInfo, QueryError};
+use crate::read::{Found, LaneState, LaneStatus, ProjectionInfo, QueryError};
 
 use super::headers::{JSON, RETELL_POSITION};
 use super::problem::Problem;
@@ -37,8 +37,23 @@ pub(super) struct Item {
     state: &'static str,
     /// Records that its partitions have still to fold.
     lag: u64,
+    /// How old the last record in the views is, in the partition where that is longest ago; 0
+    /// where nothing is behind.
+    lag_seconds: f64,
     /// Aggregates that are held back.
     parked: usize,
+    /// Where each partition of the live generation stands.
+    partitions: Vec<Lane>,
+}
+
+/// A partition of a projection in a list.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "LaneStatus")]
+struct Lane {
+    #[serde(flatten)]
+    status: LaneStatus,
+    /// How old the last record in the views is; 0 where nothing is behind.
+    lag_seconds: f64,
 }
 
 /// A projection, and how its views are read.
@@ -64,9 +79,10 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     extract::no_parameters(request.uri())?;
     headers::accept_json(request.headers())?;
+    let now = door.commands.now();
     let describe = |mut info: ProjectionInfo| {
         let (indexes, schema) = (std::mem::take(&mut info.indexes), info.schema.take());
-        Described { item: Item::from(info), indexes, schema }
+        Described { item: Item::of(info, now), indexes, schema }
     };
     let grants = entrance::caller(request.extensions()).grants();
     let all = door.views.list().into_iter();
@@ -97,7 +113,8 @@ pub(super) async fn get(
 
 /// Every projection and where it stands.
 pub(super) fn items(door: &Door) -> Vec<Item> {
-    door.views.list().into_iter().map(Item::from).collect()
+    let now = door.commands.now();
+    door.views.list().into_iter().map(|info| Item::of(info, now)).collect()
 }
 
 /// A JSON answer that is not worth a cache's room.
@@ -144,14 +161,14 @@ pub(super) fn add_positions(response: &mut Response, positions: &Positions) {
 }
 
 impl Item {
-    pub(super) fn is(&self, name: &str) -> bool {
-        self.info.name == name
-    }
-}
-
-impl From<ProjectionInfo> for Item {
-    fn from(info: ProjectionInfo) -> Self {
-        let lanes = || info.partitions.iter();
+    fn of(mut info: ProjectionInfo, now: Time) -> Self {
+        let lane = |status: LaneStatus| {
+            let lag_seconds = status.lag_time(now).as_secs_f64();
+            Lane { status, lag_seconds }
+        };
+        let partitions: Vec<Lane> =
+            std::mem::take(&mut info.partitions).into_iter().map(lane).collect();
+        let lanes = || partitions.iter().map(|lane| &lane.status);
         let worst = lanes().map(|lane| severity(&lane.state)).max();
         let state = match (info.generation, worst) {
             _ if info.paused => "paused",
@@ -161,7 +178,12 @@ impl From<ProjectionInfo> for Item {
         };
         let (lag, parked) =
             lanes().fold((0, 0), |(lag, parked), lane| (lag + lane.lag, parked + lane.parked));
-        Self { info, state, lag, parked }
+        let lag_seconds = partitions.iter().map(|lane| lane.lag_seconds).fold(0.0, f64::max);
+        Self { info, state, lag, lag_seconds, parked, partitions }
+    }
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.info.name == name
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct RecordItem<'a> {
 #[schemars(inline)]
 enum Content<'a> {
     Commit(CommitItem<'a>),
-    Claim(&'a Claim),
+    Claim(ClaimItem<'a>),
     /// What cannot be read, or is not ours.
     Other {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +88,29 @@ struct CommitItem<'a> {
     events: Vec<EventItem<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<&'a Refusal>,
+}
+
+/// A writer's claim to a partition.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Claim")]
+struct ClaimItem<'a> {
+    /// New for every attempt.
+    claim_id: Uuid,
+    /// The node's name.
+    node: &'a str,
+    /// New for every process.
+    instance: Uuid,
+    /// Where other nodes reach it.
+    address: &'a str,
+    /// The partition count that the log was made with.
+    partitions: u32,
+    /// The hash that spreads aggregates over partitions.
+    hash: &'a str,
+    /// When it was claimed, by the writer's clock.
+    claimed_at: Time,
+    /// The policies that the process runs.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    policies: &'a [String],
 }
 
 /// A record's value, as far as it can be read.
@@ -145,7 +168,7 @@ impl<'a> RecordItem<'a> {
         let record = &item.record;
         let content = match value {
             Value::Commit(commit) => Content::Commit(CommitItem::of(commit)),
-            Value::Claim(claim) => Content::Claim(claim),
+            Value::Claim(claim) => Content::Claim(ClaimItem::of(claim)),
             Value::Other(unreadable) => Content::Other {
                 key: record.key.as_ref().map(|key| String::from_utf8_lossy(key)),
                 value_bytes: record.value.len(),
@@ -160,6 +183,22 @@ impl<'a> RecordItem<'a> {
             term: item.term(),
             chain: item.chain(),
             content,
+        }
+    }
+}
+
+impl<'a> ClaimItem<'a> {
+    /// Without the version of the stored form, which is no matter of who reads an answer.
+    fn of(claim: &'a Claim) -> Self {
+        Self {
+            claim_id: claim.claim_id,
+            node: &claim.node,
+            instance: claim.instance,
+            address: &claim.address,
+            partitions: claim.partitions,
+            hash: &claim.hash,
+            claimed_at: claim.time,
+            policies: &claim.policies,
         }
     }
 }

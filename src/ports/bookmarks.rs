@@ -9,12 +9,18 @@
 //! 1. What was kept last is read, also by another process after a crash.
 //! 2. Two names, and two partitions, have nothing in common.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::contract::Partition;
 use crate::log::Checkpoint;
 
 use super::LogError;
+
+/// A bookmark is kept again after this time though it is the same: Kafka forgets those of a group
+/// that nobody has touched for a week.
+pub const KEEP_AGAIN: Duration = Duration::from_hours(24);
 
 /// Keeps a checkpoint for each name and partition.
 #[async_trait]

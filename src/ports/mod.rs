@@ -18,7 +18,7 @@ mod topics;
 mod view_store;
 mod watchers;
 
-pub use bookmarks::Bookmarks;
+pub use bookmarks::{Bookmarks, KEEP_AGAIN};
 pub use change::{CHANGE_KEY_LEN_MAX, Change, InvalidCommit, KEY_INDEX};
 pub use clock::{Clock, Ids};
 pub use copies::{

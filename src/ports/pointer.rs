@@ -36,6 +36,9 @@ pub struct Pointer {
     /// Generations that are to be removed.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub dropping: BTreeSet<Uuid>,
+    /// Counts up while a binary of this revision runs; 0 where none ever said so.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub served: u64,
     /// Whether nobody folds the projection, because an operator says so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -134,12 +137,33 @@ impl Pointer {
         new
     }
 
+    /// Nobody serves the revision any more: all that there is of it is to be removed.
+    #[must_use]
+    pub fn abandoned(&self) -> Self {
+        let mut new = self.given_up().without_previous();
+        new.dropping.extend(new.live.take());
+        new.dropping.extend(std::mem::take(&mut new.hidden).into_keys());
+        Self { since: None, floor: BTreeMap::new(), ..new }
+    }
+
+    /// Whether it names any generation that is not to be removed.
+    #[must_use]
+    pub fn names_any(&self) -> bool {
+        let named = [self.live, self.previous, self.building];
+        named.iter().any(Option::is_some) || !self.hidden.is_empty()
+    }
+
     /// Whether queries read it, or may do so by one step, or somebody builds it.
     #[must_use]
     pub fn names(&self, generation: Uuid) -> bool {
         [self.live, self.previous, self.building].contains(&Some(generation))
             || self.hidden.contains_key(&generation)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -189,6 +213,7 @@ mod tests {
             building.rolled_back(floor, now),
             building.without_previous(),
             building.without_hidden(D),
+            building.abandoned(),
         ];
         steps.iter().for_each(|after| forgets_nothing(&building, after));
     }
@@ -206,11 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_serves_any_more_is_removed_and_what_an_operator_said_stays() {
+        let served = Pointer { served: 7, paused: true, ..live() };
+        let all = served.begun(C, order()).hiding(D, lease());
+        assert!(all.names_any() && Pointer::default().hiding(D, lease()).names_any());
+        let abandoned = all.abandoned();
+        let dropping = [A, B, C, D].into();
+        let wanted = Pointer { served: 7, paused: true, dropping, ..Pointer::default() };
+        assert_eq!(abandoned, wanted);
+        assert!(!abandoned.names_any());
+    }
+
+    #[test]
     fn a_pointer_of_an_earlier_version_is_read() {
         let json = r#"{"live":null,"previous":null,"building":null}"#;
         assert_eq!(serde_json::from_str::<Pointer>(json).expect("JSON"), Pointer::default());
         let json = serde_json::to_string(&live()).expect("JSON");
-        assert!(!json.contains("dropping") && !json.contains("paused"), "{json}");
+        let said = ["dropping", "paused", "served"].into_iter().find(|it| json.contains(it));
+        assert_eq!(said, None, "{json}");
         let all = live().begun(C, order()).hiding(D, lease()).without_hidden(D);
         let json = serde_json::to_string(&all).expect("JSON");
         assert_eq!(serde_json::from_str::<Pointer>(&json).expect("JSON"), all);

@@ -56,8 +56,8 @@ pub enum MendError {
     /// Only a replay makes its views anew: they are merged, or the sequence was discarded.
     #[error("{0}; replay the projection to fold it from the beginning")]
     NeedsReplay(&'static str),
-    /// The first record cannot be folded still. Nothing was changed.
-    #[error("record {position} cannot be folded still: {error}")]
+    /// The first record still cannot be folded. Nothing was changed.
+    #[error("record {position} still cannot be folded: {error}")]
     StillParked {
         /// The first record of the sequence.
         position: Position,

@@ -13,6 +13,7 @@ mod comparison;
 mod ends;
 mod feed;
 mod generations;
+mod group_offsets;
 mod history;
 mod index;
 mod inlet;

@@ -105,7 +105,7 @@ pub enum QueryError {
         indexes: Vec<Vec<&'static str>>,
     },
     /// The value of a parameter is none. Do not retry.
-    #[error("the parameter `{parameter}`: {expected} is expected")]
+    #[error("the parameter `{parameter}` must be {expected}")]
     BadValue {
         /// Which parameter.
         parameter: String,

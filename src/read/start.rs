@@ -10,12 +10,13 @@ use uuid::Uuid;
 use crate::config::{HistoryConfig, ReadConfig, ReplayConfig, StreamsConfig, VerifyConfig};
 use crate::gate::Gate;
 use crate::log::{Checks, Partitions};
-use crate::ports::{EventLog, Ids, LogOrigin, Tails, ViewStore};
+use crate::ports::{Bookmarks, EventLog, Ids, LogOrigin, Tails, ViewStore};
 use crate::shutdown::Shutdown;
 
 use super::any_projection::Projections;
 use super::ends::Ends;
 use super::feed::Feed;
+use super::group_offsets::note_offsets;
 use super::operations::Operations;
 use super::pace::Pace;
 use super::past::Records;
@@ -37,6 +38,8 @@ pub struct ReadParts {
     pub log_gate: Gate,
     /// Opens when the store may be trusted.
     pub store_gate: Gate,
+    /// Where it is noted how far the projections are, for others to see.
+    pub bookmarks: Option<Arc<dyn Bookmarks>>,
     /// The projections.
     pub projections: Projections,
     /// Where new ids come from.
@@ -84,6 +87,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         store,
         log_gate,
         store_gate,
+        bookmarks,
         projections,
         ids,
         node,
@@ -123,8 +127,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         verify,
         checks,
     });
-    let names = projections.iter().map(|projection| projection.name().as_str());
-    let (queues, requests) = Queues::new(names);
+    let (queues, requests) = Queues::new(projections.iter().map(|it| it.name().as_str()));
     let replays = Replays::new(ids.clone(), queues.clone());
     let verifications = Verifications::new(ids, queues.clone());
     let mut entries = BTreeMap::new();
@@ -138,13 +141,14 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
             Supervisor::new(shared.clone(), projection.clone(), jobs, requests, published);
         tasks.spawn(supervisor.run(shutdown.clone()));
     }
-    let records = Records::new(log.clone(), history);
-    let recent_lag = RecentLag::new(partitions);
+    let (records, recent_lag) = (Records::new(log.clone(), history), RecentLag::new(partitions));
     let sampling = recent_lag.clone();
     let inner =
         Inner { log, store, store_gate, ends, recent_lag, paces, entries, records, streams };
     let views = Views::new(inner);
     tasks.spawn(sampling.run(views.clone(), shutdown.clone()));
+    let interval = shared.read.group_offsets_interval;
+    tasks.spawn(note_offsets(views.clone(), bookmarks, interval, shutdown.clone()));
     Reading { views, replays, verifications, operations: Operations::new(queues), feeds }
 }
 

@@ -1,5 +1,7 @@
 //! What the read loop says about itself: for `GET /projections`, readiness and status.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +39,7 @@ pub struct ProjectionInfo {
     /// What samples of its views, compared with the log, have shown.
     pub sampled: Sampled,
     /// Where each partition of the live generation stands.
+    #[serde(skip)]
     pub partitions: Vec<LaneStatus>,
 }
 
@@ -68,6 +71,18 @@ pub struct LaneStatus {
     pub time: Option<Time>,
     /// Aggregates that are held back, without those that were given up.
     pub parked: usize,
+}
+
+impl LaneStatus {
+    /// How far behind it is, in time: the age of the last record that is in the views, by this
+    /// node's clock and the log's; nothing where no record is missing.
+    #[must_use]
+    pub fn lag_time(&self, now: Time) -> Duration {
+        match self.time {
+            Some(time) if self.lag > 0 => Duration::from_millis(now.millis_since(time)),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// What a lane is doing.

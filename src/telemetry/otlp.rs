@@ -1,13 +1,15 @@
 //! Spans to a collector: OTLP over HTTP, in its JSON form.
 //!
-//! What is there goes together, at most so often. A collector that does not answer is told of once,
-//! and what it would have got is lost.
+//! What is there goes together, at most so often, and at the end what is left. A collector that
+//! does not answer is told of once, and what it would have got is lost.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::http_client::http_client;
+use crate::shutdown::Shutdown;
 use crate::spans::Span;
 
 /// Spans of one message, at most.
@@ -27,15 +29,22 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Sends what comes until nothing can come any more.
-    pub async fn run(self, mut spans: mpsc::Receiver<Span>) {
-        let http = match reqwest::Client::builder().timeout(SEND_TIMEOUT).build() {
+    /// Sends what comes until `end`, and then what came before.
+    pub async fn run(self, mut spans: mpsc::Receiver<Span>, end: Shutdown) {
+        let http = match http_client(&self.url, |builder| builder.timeout(SEND_TIMEOUT)) {
             Ok(http) => http,
             Err(error) => return tracing::error!(%error, "no traces are sent"),
         };
         let mut batch = Vec::new();
         let mut was_taken = true;
-        while spans.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
+        loop {
+            tokio::select! {
+                count = spans.recv_many(&mut batch, BATCH_LEN_MAX) => if count == 0 { return },
+                () = end.requested(), if !spans.is_closed() => {
+                    spans.close();
+                    continue;
+                }
+            }
             let message = self.message(&std::mem::take(&mut batch));
             let answer = http.post(&self.url).json(&message).send().await;
             let is_taken = answer.and_then(reqwest::Response::error_for_status);
@@ -48,7 +57,10 @@ impl Collector {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(GATHER).await;
+            tokio::select! {
+                () = tokio::time::sleep(GATHER) => {}
+                () = end.requested() => {}
+            }
         }
     }
 

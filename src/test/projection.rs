@@ -21,6 +21,14 @@ use super::twin::{Twin, expect_view};
 pub struct ProjectionTest<P>(P);
 
 /// What has happened so far to the one aggregate of a [`ProjectionTest`].
+///
+/// ```
+/// use retell::test::{GivenEvents, ProjectionTest};
+/// # use retell::doc::{LightEvent, LightView, Lights};
+///
+/// let given: GivenEvents<Lights> = ProjectionTest::of(Lights).given("hall", []);
+/// given.when(LightEvent::SwitchedOn {}).then_view(Some(LightView { on: true, switched: 1 }));
+/// ```
 #[derive(Debug)]
 pub struct GivenEvents<P: Projection> {
     projection: P,

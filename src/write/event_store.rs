@@ -25,6 +25,8 @@ use super::handle::{Commands, SendOptions};
 use super::kind::{AnyKind, State};
 use super::order::Order;
 
+pub(crate) use history::Whereabouts;
+
 /// The record's `command` where events come from a framework whose metadata names none.
 const COMMITTED: &str = "Commit";
 
@@ -34,7 +36,9 @@ const COMMITTED: &str = "Commit";
 /// application meanwhile see the same aggregates; whoever comes second gets a conflict.
 ///
 /// - `load_aggregate` gives the writer's state, once it is proved that nothing newer is in the
-///   log. `load_events` reads the whole partition: keep it for repairs and tests.
+///   log. `load_events` reads the records that `history` names, if those are all up to the version
+///   that the writer proves. Where `history` is paused or being built, or the writer is elsewhere,
+///   it reads the whole partition.
 /// - `commit` appends the events as one record, if the aggregate still has the version that was
 ///   loaded; else it is an `AggregateConflict`, and nothing was appended. No events append
 ///   nothing.
@@ -67,6 +71,7 @@ const COMMITTED: &str = "Commit";
 /// ```
 pub struct LogEventStore<A> {
     commands: Commands,
+    whereabouts: Arc<dyn Whereabouts>,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -79,8 +84,8 @@ pub struct LogContext<A> {
 }
 
 impl<A: Aggregate> LogEventStore<A> {
-    pub(crate) const fn new(commands: Commands) -> Self {
-        Self { commands, aggregate: PhantomData }
+    pub(crate) const fn new(commands: Commands, whereabouts: Arc<dyn Whereabouts>) -> Self {
+        Self { commands, whereabouts, aggregate: PhantomData }
     }
 
     /// The aggregate type, which must be registered as this very Rust type.
@@ -91,6 +96,25 @@ impl<A: Aggregate> LogEventStore<A> {
             return Err(Failure::Bug(format!("`{name}` is registered with another Rust type")));
         }
         Ok(kind)
+    }
+
+    /// The state that the writer proves, and where it is.
+    async fn look(&self, id: &Key) -> Result<(State, Done), AggregateError<A::Error>> {
+        let look = Look::default();
+        let order = Order::of("Look".to_owned(), Bytes::new(), look.clone());
+        let done = self.hand_over(id, order, SendOptions::default()).await?;
+        let state = look.seen().expect("the writer showed it before it answered");
+        Ok((state, done))
+    }
+
+    /// The events without looking for them in the log, where that can be.
+    async fn load_known(&self, id: &Key) -> Option<Vec<EventEnvelope<A>>> {
+        let (_, done) = self.look(id).await.ok()?;
+        if done.version == Version::NONE {
+            return Some(Vec::new());
+        }
+        let records = self.whereabouts.commits(&done.target, done.position).await?;
+        history::all_up_to(done.version, id, &records)
     }
 
     async fn hand_over(
@@ -139,7 +163,10 @@ impl<A: Aggregate> EventStore<A> for LogEventStore<A> {
     ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
         let id = key(aggregate_id)?;
         let kind = self.kind().map_err(error)?;
-        history::read(&self.commands, kind.as_ref(), &id).await
+        match self.load_known(&id).await {
+            Some(events) => Ok(events),
+            None => history::scan(&self.commands, kind.as_ref(), &id).await,
+        }
     }
 
     async fn load_aggregate(
@@ -147,10 +174,7 @@ impl<A: Aggregate> EventStore<A> for LogEventStore<A> {
         aggregate_id: &str,
     ) -> Result<LogContext<A>, AggregateError<A::Error>> {
         let id = key(aggregate_id)?;
-        let look = Look::default();
-        let order = Order::of("Look".to_owned(), Bytes::new(), look.clone());
-        let done = self.hand_over(&id, order, SendOptions::default()).await?;
-        let state: State = look.seen().expect("the writer showed it before it answered");
+        let (state, done) = self.look(&id).await?;
         let aggregate = state.downcast_ref::<A>().expect("its type was compared").clone();
         Ok(LogContext { id, aggregate, version: done.version })
     }
@@ -182,7 +206,11 @@ impl<A: Aggregate> EventStore<A> for LogEventStore<A> {
 
 impl<A> Clone for LogEventStore<A> {
     fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), aggregate: PhantomData }
+        Self {
+            commands: self.commands.clone(),
+            whereabouts: self.whereabouts.clone(),
+            aggregate: PhantomData,
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod waypoints;
 mod writer;
 
 pub use done::{Done, DoneEvent};
+pub(crate) use event_store::Whereabouts;
 pub use event_store::{LogContext, LogEventStore};
 pub use expected::Expected;
 pub use failure::{AnyError, CommandError, DecidedOn, Failure};
@@ -55,5 +56,5 @@ pub use kind::{AnyKind, Deciding, Kind, Kinds, State, Verdict};
 pub use measured::{MeasuredAppends, MeasuredCommands};
 pub use order::{BadCommand, Order};
 pub use sent::Sent;
-pub use status::{Ownership, WriterStatus};
+pub use status::{OwnerNode, Ownership, WriterStatus};
 pub use writer::Identity;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::Offset;
+use crate::events::Claim;
 use crate::log::{Counters, Term};
 
 /// Where a writer stands with its partition.
@@ -30,6 +31,9 @@ pub enum Ownership {
         term: Term,
         /// The other's node, as far as its claim can be read.
         by: String,
+        /// The same in parts.
+        #[serde(skip)]
+        owner: Option<OwnerNode>,
     },
     /// The log does not answer.
     Waiting {
@@ -48,6 +52,15 @@ pub enum Ownership {
     },
     /// The process is going down.
     Stopped,
+}
+
+/// The node that decides the commands of a partition.
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct OwnerNode {
+    /// Its name.
+    pub node: String,
+    /// Where other nodes reach it.
+    pub address: String,
 }
 
 /// A writer's state at a moment.
@@ -115,6 +128,13 @@ impl StatusCell {
     }
 }
 
+impl OwnerNode {
+    /// As its claim says.
+    pub(super) fn of(claim: &Claim) -> Self {
+        Self { node: claim.node.clone(), address: claim.address.clone() }
+    }
+}
+
 impl Ownership {
     /// Whether commands are decided here now.
     #[must_use]
@@ -129,7 +149,7 @@ impl std::fmt::Display for Ownership {
             Self::Recovering => f.write_str("reading the log"),
             Self::Claiming => f.write_str("claiming the partition"),
             Self::Owner { term } => write!(f, "owner in term {term}"),
-            Self::Deposed { term, by } => write!(f, "deposed: {by} claimed term {term}"),
+            Self::Deposed { term, by, .. } => write!(f, "deposed: {by} claimed term {term}"),
             Self::Waiting { reason } => write!(f, "waiting for the log: {reason}"),
             Self::WaitingForStates { reason } => write!(f, "waiting for its states: {reason}"),
             Self::Refused { reason } => write!(f, "refused: {reason}"),

@@ -30,7 +30,7 @@ use super::reign::{End, Reign};
 use super::saving::Saving;
 use super::setback::Setback;
 use super::space::StateSpace;
-use super::status::{Ownership, StatusCell};
+use super::status::{OwnerNode, Ownership, StatusCell};
 use super::ticket::Ticket;
 use super::unconfirmed::Unconfirmed;
 use super::under_way::UnderWay;
@@ -304,7 +304,8 @@ impl Writer {
         );
         let (partition, term) = (self.partition, ruler.term);
         tracing::error!(%partition, %term, %by, "deposed: another process claimed the partition");
-        self.publish(Ownership::Deposed { term, by });
+        let owner = ruler.claim.as_ref().map(OwnerNode::of);
+        self.publish(Ownership::Deposed { term, by, owner });
     }
 
     async fn wait_after(&mut self, setback: &Setback) {

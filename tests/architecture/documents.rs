@@ -59,24 +59,18 @@ fn unexplained_codes(code: &Source, guide: &Source) -> Vec<Violation> {
 /// The page whose table names a test for each threat.
 const THREATS: &str = "docs/security.md";
 
-/// Rows of the table without a test, and tests that are not there.
-fn untested_threats(page: &Source, code: &[Source]) -> Vec<Violation> {
+/// Rows of the table without a test. Whether those that are named are there, `promises` looks.
+fn untested_threats(page: &Source) -> Vec<Violation> {
     let rows = page.lines().skip_while(|(_, line)| *line != "## Threats");
     let rows = rows.filter(|(_, line)| line.starts_with("| ")).skip(1);
-    let mut violations = Vec::new();
-    for (number, row) in rows {
+    let names_none = |row: &str| {
         let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
-        let named: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
-        let is_there =
-            |test: &&str| code.iter().any(|code| code.text.contains(&format!("fn {test}(")));
-        let gone = named.iter().find(|test| !is_there(test));
-        if let Some(gone) = gone {
-            violations.push(Violation::new(&page.path, number, format!("no test `{gone}`")));
-        } else if named.is_empty() {
-            violations.push(Violation::new(&page.path, number, "a threat without a test"));
-        }
-    }
-    violations
+        !tests.contains('`')
+    };
+    let untested = rows.filter(|(_, row)| names_none(row));
+    untested
+        .map(|(number, _)| Violation::new(&page.path, number, "a threat without a test"))
+        .collect()
 }
 
 mod tests {
@@ -116,20 +110,18 @@ mod tests {
     #[test]
     fn every_threat_has_a_test() {
         hold(
-            "Each row of the threat table names a test that is there",
+            "Each row of the threat table names a test",
             "write the test, and name it in the last column of the row",
-            &untested_threats(&tree::file(THREATS).expect("the page"), &tree::rust()),
+            &untested_threats(&tree::file(THREATS).expect("the page")),
         );
     }
 
     #[test]
     fn a_threat_without_a_test_is_found() {
         let page = "| a | b | `x` |\n## Threats\n| threat | holds | test |\n|---|---|---|\n\
-                    | a | `c` | `good`, `better` |\n| b | c | `gone` |\n| c | `good` | none |";
-        let code = [Source::planted("tests/a.rs", "fn good() {}\nasync fn better() {}")];
-        let found = untested_threats(&Source::planted(THREATS, page), &code);
-        let found: Vec<_> = found.iter().map(|found| found.line).collect();
-        assert_eq!(found, [6, 7]);
+                    | a | `c` | `good`, `better` |\n| b | `good` | none |";
+        let found = untested_threats(&Source::planted(THREATS, page));
+        assert_eq!(found, [Violation::new(THREATS, 6, "a threat without a test")]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::report::Violation;
 use super::tree::Source;
 
 /// What a part may import beside itself. `adapters/*` stands for each adapter, `process` for
-/// `config`, `gate`, `shutdown` and `telemetry`, which know nothing of ours.
+/// `config`, `gate`, `http_client`, `shutdown` and `telemetry`, which know nothing of ours.
 const TABLE: &[(&str, &[&str])] = &[
     // What a user writes knows its stored form, which is made of the contract's types.
     ("contract", &["stored"]),
@@ -55,7 +55,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "stored", "write",
         ],
     ),
-    ("process", &["spans"]),
+    // Its parts may use each other: what is sent to a collector ends with the process.
+    ("process", &["process", "spans"]),
     // What is counted, and what is traced, where it happens.
     ("measure", &[]),
     ("spans", &[]),
@@ -211,7 +212,7 @@ fn row(part: &str) -> Option<&'static [&'static str]> {
 
 fn row_name(part: &str) -> &str {
     match part {
-        "config" | "gate" | "shutdown" | "telemetry" => "process",
+        "config" | "gate" | "http_client" | "shutdown" | "telemetry" => "process",
         adapter if adapter.starts_with("adapters/") => "adapters/*",
         other => other,
     }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
+
+use crate::http_client::http_client;
 
 use super::super::AuthError;
 
@@ -13,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// More keys than any issuer has.
 const LEN_MAX: usize = 1024 * 1024;
 
-/// The place of a JWKS.
+/// The place of a JWKS. Its address may hold a password, so that no error says it.
 #[derive(Debug)]
 pub(in super::super) enum Jwks {
     File(PathBuf),
@@ -29,8 +32,8 @@ impl Jwks {
             return Ok(Some(Self::File(place.into())));
         }
         // A redirect could lead away from TLS; an issuer's address is known to who sets it.
-        let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build();
-        let client = client.map_err(|error| wrong(error.to_string()))?;
+        let adapt = |builder: ClientBuilder| builder.timeout(TIMEOUT).redirect(Policy::none());
+        let client = http_client(place, adapt).map_err(|error| wrong(error.to_string()))?;
         Ok(Some(Self::Url(client, place.to_owned())))
     }
 
@@ -46,8 +49,8 @@ impl Jwks {
                 .map_err(|error| wrong(format!("cannot read {}: {error}", path.display()))),
             Self::Url(client, url) => ask(client, url)
                 .await
-                .map_err(|error| wrong(format!("{url} does not answer: {}", error.without_url())))?
-                .ok_or_else(|| wrong(format!("{url} answers more than {LEN_MAX} bytes"))),
+                .map_err(|error| wrong(format!("it does not answer: {}", error.without_url())))?
+                .ok_or_else(|| wrong(format!("it answers more than {LEN_MAX} bytes"))),
         }
     }
 }

@@ -80,11 +80,8 @@ async function sinceItsTime(page, q) {
   const waiting = Array.from({ length: partitions }, (_, partition) => partition);
   const look = async () => {
     for (let partition; (partition = waiting.pop()) !== undefined && !found.length;) {
-      found.push(
-        ...(
-          await page.get(`/events?partition=${partition}&from=${from}&command=${enc(q)}&limit=10`)
-        ).items,
-      );
+      const path = `/events?partition=${partition}&from=${from}&command=${enc(q)}`;
+      found.push(...(await page.get(path)).items);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, look));
@@ -103,7 +100,7 @@ async function attempts(page, record) {
   const { partition, offset } = parsePosition(record.position),
     from = Math.max(0, offset - NEAR_RECORDS);
   const { items } = await page.get(
-    `/events?partition=${partition}&from=${from}&command=${enc(record.command_id)}&limit=20`,
+    `/events?partition=${partition}&from=${from}&command=${enc(record.command_id)}`,
   );
   return items.filter(
     other => other.position !== record.position && other.aggregate?.id === record.aggregate.id,

@@ -3,13 +3,15 @@
 import { col, h, muted, swap, zero } from "./elements.js";
 import { sparkline } from "./graphics.js";
 import { icon } from "./icons.js";
-import { enc, num } from "./values.js";
+import { enc, num, span } from "./values.js";
 
 // A view is behind when it is so by more than a busy log has on its way.
 export const BEHIND_RECORDS = 1_000;
 
-export function lagCell(cell, records) {
-  cell.textContent = records === null ? "–" : num(records);
+// For how long it has been so is told where it is a matter of concern.
+export function lagCell(cell, records, seconds = 0) {
+  const long = records > BEHIND_RECORDS && seconds >= 1 ? ` · ${span(seconds)}` : "";
+  cell.textContent = records === null ? "–" : num(records) + long;
   cell.classList.toggle("zero", !records);
   cell.classList.toggle("warn", records > BEHIND_RECORDS);
 }
@@ -104,9 +106,16 @@ function setPartition({ cells, spark }, p, status, top) {
   swap(cells.odd, count(p.records.void), zero(" / "), count(p.records.foreign));
 }
 
+// The address of this node stands above the table; that of another is where to look next.
 export function ownerOf(p, node) {
   if (p.state === "owner") return h("span", { title: node.address }, node.id);
-  if (p.state === "deposed") return h("span", { title: "As its claim says" }, p.by);
+  if (p.state === "deposed")
+    return h(
+      "span",
+      { title: "As its claim says" },
+      p.owner?.node ?? p.by,
+      p.owner && h("span.muted.small.owner-at", null, p.owner.address),
+    );
   return h("span.warn", { title: p.reason }, icon("warn"), p.state.replaceAll("_", " "));
 }
 
@@ -164,7 +173,7 @@ export function projectionTable(items) {
       generation.textContent = x.generation?.slice(-12) ?? "none";
       generation.title = x.generation ?? "";
       swap(state, stateOf(x.state));
-      lagCell(lag, x.lag);
+      lagCell(lag, x.lag, x.lag_seconds);
       swap(
         parked,
         x.parked

@@ -8,8 +8,7 @@ import { Problem } from "./api.js";
 import { problem, state } from "./states.js";
 import { copyButton, dayTime, enc, isNumber, isTime, num, viewHref } from "./values.js";
 
-const PAGE = 50,
-  COLUMNS_MAX = 9;
+const COLUMNS_MAX = 9;
 
 export async function viewList(page, { name, indexes }) {
   const index = h(
@@ -85,7 +84,6 @@ export async function viewList(page, { name, indexes }) {
     });
     const query = new URLSearchParams(entered.filter(([, value]) => value));
     query.set("sort", `${isDown ? "-" : ""}${last}`);
-    query.set("limit", String(PAGE));
     if (cursor) query.set("cursor", cursor);
     return `/projections/${enc(name)}?${query}`;
   }

@@ -15,6 +15,7 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -24,6 +25,7 @@ use futures_util::future::join_all;
 
 use crate::contract::{Offset, Partition};
 
+use super::answers::Answers;
 use super::problem::{self, Problem};
 use super::queries::NO_CACHE;
 use super::{Door, extract};
@@ -39,6 +41,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn get(
     State(door): State<Arc<Door>>,
+    Extension(answers): Extension<Answers>,
     request: Request,
 ) -> Result<Response, Problem> {
     if !door.metrics {
@@ -46,7 +49,7 @@ pub(super) async fn get(
     }
     extract::no_parameters(request.uri())?;
     let mut all = Exposition::default();
-    let (ends, ()) = tokio::join!(ends(&door), service::put(&door, &mut all));
+    let (ends, ()) = tokio::join!(ends(&door), service::put(&door, &answers, &mut all));
     writing::put(&door, &ends, &mut all);
     reading::put(&door, &mut all);
     reacting::put(&door, &ends, &mut all).await;

@@ -84,13 +84,9 @@ pub(super) fn put(door: &Door, all: &mut Exposition) {
 fn put_lane(projection: &str, lane: &LaneStatus, now: Time, all: &mut Exposition) {
     let partition = lane.partition.to_string();
     let labels = &[("projection", projection), ("partition", partition.as_str())];
-    let behind = match lane.time {
-        Some(time) if lane.lag > 0 => now.millis_since(time),
-        _ => 0,
-    };
     let follows = matches!(lane.state, LaneState::Following | LaneState::StandingBy);
     all.put("retell_projection_lag_records", labels, lane.lag);
-    all.put("retell_projection_lag_seconds", labels, behind as f64 / 1e3);
+    all.put("retell_projection_lag_seconds", labels, lane.lag_time(now).as_secs_f64());
     all.put("retell_projection_following", labels, u8::from(follows));
     all.put("retell_projection_parked", labels, lane.parked);
 }

@@ -69,8 +69,8 @@ pub(super) enum Problem {
     #[error("the id of the command {0}")]
     BadCommandId(InvalidCommandId),
     #[error(
-        "{0}: a version is expected, such as If-Match: \"4\", If-Match: * (it must exist) or \
-             If-None-Match: * (it must not), one of them"
+        "{0}: send one of If-Match: \"4\" (the expected version), If-Match: * (it must exist) and \
+             If-None-Match: * (it must not)"
     )]
     NotAVersion(&'static str),
     #[error("the header Retell-Position: {0}")]
@@ -105,8 +105,8 @@ pub(super) enum Problem {
     #[error("{}", in_public(&Failure::OutcomeUnknown))]
     OutcomeUnknown,
     #[error(
-        "there is no schema {0} here: AGGREGATE/EVENT/SCHEMA is expected, and only the schemas \
-         that this version writes are known"
+        "there is no schema {0} here: one is named AGGREGATE/EVENT/SCHEMA, and only those that \
+         this version writes are known"
     )]
     NoSchema(String),
     #[error("the service is not ready")]

@@ -14,7 +14,7 @@ use crate::adapters::SystemClock;
 use crate::auth::Authority;
 use crate::config::Config;
 use crate::contract::{Offset, Partition, Position, Positions};
-use crate::http::{entrance::Entrance, frame, request_id::RequestIds};
+use crate::http::{answers::Answers, entrance::Entrance, frame, request_id::RequestIds};
 use crate::shutdown::Shutdown;
 use crate::write::BadCommand;
 
@@ -32,10 +32,15 @@ async fn ask(routes: Router, request: Request<Body>) -> Answered {
     let (clock, stop, mut tasks) = (Arc::new(SystemClock), Shutdown::default(), JoinSet::new());
     let authority = Authority::start(settings, clock, None, &stop, &mut tasks);
     let entrance = Entrance::new(authority.await.expect("nobody is asked"), String::new(), false);
-    let routes = routes
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(no_route)
-        .layer(frame::FrameLayer { ids, entrance, is_tls: false });
+    let routes = routes.method_not_allowed_fallback(method_not_allowed).fallback(no_route).layer(
+        frame::FrameLayer {
+            ids,
+            entrance,
+            answers: Answers::new(),
+            base_path: "".into(),
+            is_tls: false,
+        },
+    );
     let response = routes.oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("body").to_bytes();

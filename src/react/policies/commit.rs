@@ -1,17 +1,11 @@
 //! How far a runner is: committed to its space if that is as it was left, and noted beside the log.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use crate::ports::{Change, SpaceState};
+use crate::ports::{Change, KEEP_AGAIN, SpaceState};
 
 use super::held::{self, done_to};
 use super::runner::{Halt, IDLE_CHECK, Runner};
-
-/// A bookmark is kept again after this time though it is the same: Kafka forgets those of a group
-/// that nobody has touched for a week.
-const KEEP_AGAIN: Duration = Duration::from_secs(24 * 3_600);
 
 impl Runner {
     /// Commits how far everything is done or held back, and what is held back.
@@ -72,8 +66,10 @@ impl Runner {
     fn is_bookmark_due(&self) -> bool {
         let (Some(done), Some((kept, at))) = (&self.done, self.bookmark) else { return true };
         let elapsed = at.elapsed();
-        let has_moved = done.next != kept && elapsed >= self.parts.config.bookmark_interval;
-        has_moved || elapsed >= KEEP_AGAIN
+        // While something waits for its time, only the space knows how far all is done.
+        let may_have_moved = done.next != kept || self.next_due.is_some();
+        let is_time = elapsed >= self.parts.config.bookmark_interval;
+        may_have_moved && is_time || elapsed >= KEEP_AGAIN
     }
 
     /// Notes beside the log up to where everything is done.

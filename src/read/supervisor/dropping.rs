@@ -77,6 +77,11 @@ impl Supervisor {
 }
 
 impl Drops {
+    /// Whether nothing is left of a generation.
+    pub(super) fn has_dropped(&self, generation: Uuid) -> bool {
+        self.done.contains(&generation)
+    }
+
     /// Returns when a drop has ended.
     pub(super) async fn ended(&mut self) {
         match self.tasks.join_next().await {

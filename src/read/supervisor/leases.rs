@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::ports::{Lease, Pointer};
 
-/// How often a lease is moved in the time after which its builder is taken for dead.
-const BEATS: u32 = 5;
+/// How often a lease is moved in the time after which its builder is taken for dead; and the number
+/// of a revision in that after which nobody serves it.
+pub(super) const BEATS: u32 = 5;
 
 pub(super) struct Leases {
     node: String,
@@ -21,6 +22,9 @@ pub(super) struct Leases {
     /// How long a lease may stand still before its builder is taken for dead.
     silence_max: Duration,
     beaten_at: Instant,
+    /// The number of whoever serves this revision, and when it was seen to move; not yet before
+    /// this process has moved it.
+    served: (u64, Option<Instant>),
     /// When the lease of a generation was last seen to move.
     seen: BTreeMap<Uuid, (Lease, Instant)>,
     /// Processes that were this node before.
@@ -30,7 +34,8 @@ pub(super) struct Leases {
 impl Leases {
     pub(super) fn new(node: &str, instance: Uuid, silence_max: Duration) -> Self {
         let (node, beaten_at) = (node.to_owned(), Instant::now());
-        Self { node, instance, silence_max, beaten_at, seen: BTreeMap::new(), earlier: None }
+        let (served, seen, earlier) = ((0, None), BTreeMap::new(), None);
+        Self { node, instance, silence_max, beaten_at, served, seen, earlier }
     }
 
     /// A lease of this process.
@@ -46,6 +51,10 @@ impl Leases {
             of_this_node.map(|(_, lease)| lease.instance).collect()
         });
         let now = Instant::now();
+        let (number, moved_at) = &mut self.served;
+        if std::mem::replace(number, pointer.served) != pointer.served {
+            *moved_at = moved_at.map(|_| now);
+        }
         let look = |(generation, lease): (Uuid, &Lease)| {
             let before = self.seen.get(&generation).filter(|(before, _)| before == lease);
             (generation, before.cloned().unwrap_or_else(|| (lease.clone(), now)))
@@ -66,8 +75,14 @@ impl Leases {
         is_earlier || stands
     }
 
-    /// Moves every lease of this process, when it is time.
+    /// Moves every lease of this process, and the number of those that serve this revision unless
+    /// another has, when it is time.
     pub(super) fn beat(&mut self, pointer: &mut Pointer) {
+        let (_, moved_at) = self.served;
+        if moved_at.is_none_or(|at| at.elapsed() >= self.silence_max) {
+            pointer.served += 1;
+            self.served = (pointer.served, Some(Instant::now()));
+        }
         if self.beaten_at.elapsed() < self.silence_max / BEATS {
             return;
         }
@@ -135,13 +150,27 @@ mod tests {
         let mut leases = Leases::new("n1", OURS, SILENCE_MAX);
         let mut pointer = hidden("n1", OURS, 0);
         leases.beat(&mut pointer);
-        assert_eq!(pointer, hidden("n1", OURS, 0));
+        assert_eq!(pointer.hidden, hidden("n1", OURS, 0).hidden);
         tokio::time::advance(SILENCE_MAX / BEATS).await;
         leases.beat(&mut pointer);
-        assert_eq!(pointer, hidden("n1", OURS, 1));
+        assert_eq!(pointer.hidden, hidden("n1", OURS, 1).hidden);
         tokio::time::advance(SILENCE_MAX / BEATS).await;
         let mut others = hidden("n1", OTHERS, 0);
         leases.beat(&mut others);
-        assert_eq!(others, hidden("n1", OTHERS, 0));
+        assert_eq!(others.hidden, hidden("n1", OTHERS, 0).hidden);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_all_that_serve_a_revision_says_so_at_once_and_then_now_and_again() {
+        let [mut one, mut another] = ["n1", "n2"].map(|it| Leases::new(it, OURS, SILENCE_MAX));
+        let mut pointer = Pointer::default();
+        for wanted in [2, 3, 4] {
+            for leases in [&mut one, &mut another] {
+                leases.look(&pointer);
+                leases.beat(&mut pointer);
+            }
+            assert_eq!(pointer.served, wanted);
+            tokio::time::advance(SILENCE_MAX).await;
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! The pointer in the store is the truth: it is read again at every turn, so that what another
 //! process did, or an emptied store, is noticed within a second. A turn compares what runs here
 //! with what the pointer says and what was asked: `following` runs the live generation and the
-//! one before, `building` replays, `verifying` verifies, `dropping` removes what is over.
+//! one before, `building` replays, `verifying` verifies, `dropping` removes what is over, `former`
+//! what binaries of other revisions have left.
 
 mod building;
 mod dropping;
 mod following;
+mod former;
 mod leases;
 mod operating;
 mod verifying;
@@ -45,6 +47,7 @@ use super::verification::Verifications;
 
 use building::Building;
 use dropping::Drops;
+use former::Former;
 use leases::Leases;
 use verifying::Verifying;
 
@@ -93,6 +96,7 @@ pub(super) struct Supervisor {
     /// When the last sample of the views was compared.
     sampled_at: Instant,
     drops: Drops,
+    former: Former,
 }
 
 /// What a supervisor tells those who answer queries.
@@ -171,6 +175,7 @@ impl Supervisor {
             asked_to_verify: None,
             sampled_at: Instant::now(),
             drops: Drops::default(),
+            former: Former::default(),
         }
     }
 
@@ -238,11 +243,13 @@ impl Supervisor {
     /// Where one step has changed the pointer, the later ones change nothing, and another turn
     /// comes at once.
     async fn turn(&mut self) -> Result<(), Unable> {
-        let pointer = self.pointer().await?;
+        let pointers = self.pointers().await?;
+        let pointer = pointers.get(&self.projection.revision()).cloned().unwrap_or_default();
         self.leases.look(&pointer);
         self.follow(&pointer).await;
         self.let_go(&pointer).await;
         self.tidy(&pointer).await?;
+        self.drop_former(pointers).await?;
         self.verify(&pointer).await?;
         self.replay(&pointer).await
     }
@@ -280,13 +287,26 @@ impl Supervisor {
     }
 
     async fn pointer(&self) -> Result<Pointer, Unable> {
-        let pointers = self.shared.store.pointers(self.name()).await?;
-        Ok(pointers.get(&self.projection.revision()).cloned().unwrap_or_default())
+        Ok(self.pointers().await?.remove(&self.projection.revision()).unwrap_or_default())
+    }
+
+    /// Those of all revisions.
+    async fn pointers(&self) -> Result<BTreeMap<u32, Pointer>, Unable> {
+        Ok(self.shared.store.pointers(self.name()).await?)
     }
 
     /// Sets the pointer, if it is still the expected one; then another turn comes at once.
     async fn set(&self, expected: &Pointer, new: &Pointer) -> Result<bool, Unable> {
-        let revision = self.projection.revision();
+        self.set_of(self.projection.revision(), expected, new).await
+    }
+
+    /// The same of any revision.
+    async fn set_of(
+        &self,
+        revision: u32,
+        expected: &Pointer,
+        new: &Pointer,
+    ) -> Result<bool, Unable> {
         let set = |expected| self.shared.store.set_pointer(self.name(), revision, expected, new);
         // A pointer to nothing is stored once a build was given up, and is not there before.
         let is_set =

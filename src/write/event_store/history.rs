@@ -1,9 +1,10 @@
-//! All events of one aggregate, by reading its whole partition.
+//! All events of one aggregate: by the places that are known, or by reading its whole partition.
 
+use async_trait::async_trait;
 use cqrs_es::{AggregateError, EventEnvelope};
 use tokio::time::timeout;
 
-use crate::contract::{Aggregate, Key, Offset};
+use crate::contract::{Aggregate, Key, Offset, Position, Target, Version};
 use crate::events::{Commit, decode};
 use crate::log::{Mark, Tracker};
 use crate::ports::LogRecord;
@@ -16,8 +17,30 @@ use super::envelopes::{envelope, metadata_of};
 
 type Envelopes<A> = Vec<EventEnvelope<A>>;
 
+/// Knows where the commits of an aggregate are.
+#[async_trait]
+pub(crate) trait Whereabouts: Send + Sync + 'static {
+    /// All commits of an aggregate in order, as of at least this position; none where that is not
+    /// known, or not in time.
+    async fn commits(&self, target: &Target, after: Position) -> Option<Vec<LogRecord>>;
+}
+
+/// The events of these commits, if they are all from the first to at least this version.
+pub(super) fn all_up_to<A: Aggregate>(
+    version: Version,
+    id: &Key,
+    commits: &[LogRecord],
+) -> Option<Envelopes<A>> {
+    let mut events = Vec::new();
+    for record in commits {
+        take::<A>(id, record, &mut events).ok()?;
+    }
+    let are_all = events.iter().zip(1..).all(|(event, nth)| event.sequence == nth);
+    (are_all && events.len() as u64 >= version.0).then_some(events)
+}
+
 /// Reads up to the log's end as it was when this was called.
-pub(super) async fn read<A: Aggregate>(
+pub(super) async fn scan<A: Aggregate>(
     commands: &Commands,
     kind: &dyn AnyKind,
     id: &Key,

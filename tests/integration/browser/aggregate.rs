@@ -61,3 +61,30 @@ async fn its_timeline_goes_on_and_a_long_one_is_read_in_pages() {
     browser.until("return document.querySelector('.timeline .now').dataset.version === '7'").await;
     browser.ends_calm(&[]).await;
 }
+
+/// As where the settings allow few at once, or where the events are long.
+#[tokio::test]
+async fn everything_is_there_though_the_service_gives_little_at_once() {
+    let app = TestApp::spawn_with(|config| {
+        (config.history.page_len_max, config.queries.page_items_max) = (5, 3);
+    })
+    .await;
+    let mut last = app.open_account("ann", "Ann").await.ok();
+    for _ in 0..12 {
+        last = app.deposit("ann", 1).await.ok();
+    }
+    let browser = Browser::open(app.url()).await;
+    browser.go("#/aggregates/account/ann").await;
+    browser.sees("State at version 13, against 12").await;
+    browser.until("return document.querySelectorAll('.timeline li').length === 13").await;
+    app.deposit("ann", 1).await.ok();
+    browser.sees("State at version 14, against 13").await;
+    browser.go("#/projections/accounts/ann").await;
+    browser.sees("14 events").await;
+    browser.until("return document.querySelectorAll('.timeline li').length === 14").await;
+    browser.go("#/projections/accounts").await;
+    browser.sees("Ann").await;
+    browser.go(&format!("#/find?q={}", last.header("retell-command-id"))).await;
+    browser.sees("Landed, and it counts").await;
+    browser.ends_calm(&[]).await;
+}

@@ -1,8 +1,11 @@
 //! Home: what an empty system offers, and how a busy one stands.
 
+use std::sync::Arc;
+
+use reqwest::Method;
 use serde_json::json;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, memory_log};
 use crate::support::browser::Browser;
 
 #[tokio::test]
@@ -38,5 +41,43 @@ async fn partitions_show_owner_term_end_and_lag_while_they_go_on() {
     browser.press(partition).await;
     browser.until("return location.hash.startsWith('#/log?partition=')").await;
     browser.sees("MoneyDeposited").await;
+    browser.ends_calm(&[]).await;
+}
+
+#[tokio::test]
+async fn where_another_node_owns_a_partition_its_address_is_told() {
+    let log = Arc::new(memory_log());
+    let first = TestApp::spawn_on(log.clone(), |_| {}).await;
+    first.open_account("ann", "Ann").await.ok();
+    let _second = TestApp::spawn_on(log, |config| {
+        config.node.id = "n2".to_owned();
+        config.node.address = "http://n2.example:8080".to_owned();
+    })
+    .await;
+    let browser = Browser::open(first.url()).await;
+    let owner = "return document.querySelector('[data-partition=\"0\"]').cells[1].innerText";
+    browser.until(&format!("{owner} === 'n2\\nhttp://n2.example:8080'")).await;
+    let status = first.get("/admin/status").await.ok().json();
+    let own = status["node"]["address"].as_str().expect("an address");
+    browser.sees(&format!("at {own}, version")).await;
+    browser.ends_calm(&[]).await;
+}
+
+/// So many that it matters, and for so long.
+#[tokio::test]
+async fn a_projection_that_is_behind_says_by_how_much_and_for_how_long() {
+    let app = TestApp::spawn().await;
+    let opened = app.open_account("ann", "Ann").await.ok();
+    app.view("accounts", "ann", &opened).await.ok();
+    app.ask(app.request(Method::POST, "/admin/projections/accounts/pause")).await.ok();
+    let deposit = json!({"aggregate": {"type": "account", "id": "ann"},
+        "command": {"type": "DepositMoney", "amount": 1}});
+    let batch = app.request(Method::POST, "/commands").body(format!("{deposit}\n").repeat(1_200));
+    app.ask(batch.header("content-type", "application/x-ndjson")).await;
+    let browser = Browser::open(app.url()).await;
+    browser.sees("accounts is 1,200 records behind").await;
+    let lag = "return [...document.querySelectorAll('td.r.warn')]
+        .some(it => /^1,200 · [1-9][0-9]* s$/.test(it.innerText))";
+    browser.until(lag).await;
     browser.ends_calm(&[]).await;
 }

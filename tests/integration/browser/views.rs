@@ -22,9 +22,9 @@ async fn a_list_offers_what_an_index_serves_and_leads_to_a_view_that_goes_on() {
     browser.enter("#q-owner", "Ann").await;
     browser.keys(ENTER).await;
     browser.sees("2 shown, that is all").await;
-    browser.sees("GET /projections/accounts?owner=Ann&sort=balance&limit=50").await;
+    browser.sees("GET /projections/accounts?owner=Ann&sort=balance").await;
     browser.press("lowest first").await;
-    browser.sees("GET /projections/accounts?owner=Ann&sort=-balance&limit=50").await;
+    browser.sees("GET /projections/accounts?owner=Ann&sort=-balance").await;
 
     browser.click("tr[data-key='ann']").await;
     browser.sees("\"balance\": 5").await;

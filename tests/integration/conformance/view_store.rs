@@ -92,6 +92,7 @@ on_every_store! {
         law_5_who_still_writes_to_a_dropped_space_is_refused
         law_5_who_begins_a_space_anew_during_a_drop_is_refused_after_its_next_step
         law_12_a_drop_leaves_nothing
+        law_12_a_step_of_a_drop_removes_no_more_than_it_may
         law_12_a_dropped_space_can_be_built_again
         law_12_a_space_that_never_was_is_dropped_at_once;
     pointers:

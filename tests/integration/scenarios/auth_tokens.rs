@@ -1,5 +1,8 @@
 //! Tokens of an issuer: which are taken, and every way in which one is not.
 
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use retell::config::Config;
 use serde_json::{Value, json};
@@ -200,6 +203,23 @@ async fn the_issuer_is_asked_for_a_key_that_is_not_known_but_not_again_and_again
         app.get_as(&stranger.token(&given), "/admin/me").await.problem(401, "bad_credentials");
     }
     assert_eq!(publisher.asked(), before, "it was asked a moment ago, at the start");
+}
+
+/// It would lead away from TLS, or to who can make the issuer say so.
+#[tokio::test]
+async fn an_issuer_that_sends_elsewhere_is_not_followed() {
+    let signer = Signer::es256("k");
+    let elsewhere = Publisher::default();
+    elsewhere.publish(&[&signer]);
+    let to = elsewhere.serve().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
+    let routes = Router::new().route("/jwks", get(async move || Redirect::temporary(&to)));
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    let app = TestApp::spawn_with(|config| take_tokens(config, &url)).await;
+    let token = signer.token(&claims(&["read"], &json!({})));
+    app.get_as(&token, "/admin/me").await.problem(401, "bad_credentials");
+    assert_eq!(elsewhere.asked(), 0);
 }
 
 #[tokio::test]

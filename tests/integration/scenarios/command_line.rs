@@ -10,7 +10,8 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
-use crate::support::command_line::{client, retell};
+use crate::support::certificates::{CertificateAuthority, text};
+use crate::support::command_line::{client, retell, retell_with};
 
 fn envelope(id: &str, command: &Value) -> String {
     json!({"aggregate": {"type": "account", "id": id}, "command": command}).to_string() + "\n"
@@ -251,12 +252,68 @@ async fn a_service_that_is_not_there_is_told_with_what_to_do() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("address");
     drop(listener);
-    for arguments in [&["status"][..], &["replay"], &["verify"], &["send", "-"]] {
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["history", "account/ann"],
+        &["replay"],
+        &["verify"],
+        &["parked"],
+        &["parked", "retry", "accounts:5:account%2Fann"],
+        &["send", "-"],
+    ] {
         let ended = client(address, arguments, "").await;
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.stderr.contains("retell serve"), "{ended:?}");
         assert_eq!(ended.stdout, "", "{ended:?}");
     }
+}
+
+/// What is not for a person's eyes is plain text: help, what is done, and what is wrong.
+#[tokio::test]
+async fn nothing_is_coloured_where_there_is_no_terminal() {
+    let app = TestApp::spawn().await;
+    app.open_account("ann", "Ann").await.ok();
+    let url = format!("http://{}", app.address);
+    for arguments in [
+        &["--help"][..],
+        &["send", "--help"],
+        &["bogus"],
+        &["config"],
+        &["status", "--url", &url],
+        &["history", "account/ann", "--url", &url],
+        &["replay", "accounts", "--url", &url],
+        &["parked", "--url", &url],
+        &["status", "--url", "nowhere"],
+    ] {
+        let ended = retell(arguments, "").await;
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!said.is_empty() && !said.contains('\u{1b}'), "{arguments:?}: {said:?}");
+    }
+}
+
+/// An image without `ca-certificates`.
+const NO_CERTIFICATES: [(&str, &str); 2] =
+    [("SSL_CERT_FILE", "/nowhere/cert.pem"), ("SSL_CERT_DIR", "/nowhere")];
+
+#[tokio::test]
+async fn a_machine_without_certificates_asks_by_http_and_says_what_https_needs() {
+    let app = TestApp::spawn().await;
+    let url = format!("http://{}", app.address);
+    let ended = retell_with(&["status", "--url", &url], &NO_CERTIFICATES, "").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let url = url.replace("http:", "https:");
+    let ended = retell_with(&["status", "--url", &url], &NO_CERTIFICATES, "").await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for said in ["ca-certificates", "RETELL_CA_FILE"] {
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
+    // An authority of one's own is enough.
+    let authority = CertificateAuthority::new();
+    let own = text(&authority.file("ca.pem"));
+    let settings = [&NO_CERTIFICATES[..], &[("RETELL_CA_FILE", &own)]].concat();
+    let ended = retell_with(&["status", "--url", &url], &settings, "").await;
+    assert!(ended.stderr.contains("no service answers at https://"), "{ended:?}");
 }
 
 #[tokio::test]

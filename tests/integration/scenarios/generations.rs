@@ -8,16 +8,12 @@ use std::time::Duration;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::{ManualClock, MemoryLog, MemoryViews};
 use retell::app::App;
-use retell::commands::Account;
 use retell::config::Config;
-use retell::events::account::AccountEvent;
-use retell::ports::{Clock, EventLog, ViewStore};
+use retell::ports::Clock;
 use retell::projections::Accounts;
-use retell::read::{
-    OperationError, QueryError, ReplayError, ReplayOptions, ReplayState, VerificationState,
-};
+use retell::read::{OperationError, QueryError, ReplayError, ReplayOptions, ReplayState};
 use retell::write::Done;
-use retell::{Key, Partition, Positions, Projection, Recorded};
+use retell::{Key, Partition, Positions, Projection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -281,63 +277,6 @@ async fn a_limited_replay_is_as_fast_as_it_says() {
     assert!(replay.records >= 200 && replay.compared.views == 100, "{replay:?}");
     assert!((paid..paid + 0.5).contains(&took), "{paid} s were paid for, it took {took} s");
     app.0.stop().await;
-}
-
-/// What an account's owner is, in two revisions.
-struct Owners<const REVISION: u32>;
-
-impl<const REVISION: u32> Projection for Owners<REVISION> {
-    type Aggregate = Account;
-    type View = String;
-    const NAME: &'static str = "owners";
-    const REVISION: u32 = REVISION;
-
-    fn fold(&self, view: Option<String>, event: &AccountEvent, _: &Recorded<'_>) -> Option<String> {
-        match event {
-            AccountEvent::AccountOpened { owner } => Some(format!("{owner} by {REVISION}")),
-            _ => view.map(|view| format!("{view}+")),
-        }
-    }
-}
-
-/// A new revision is built by itself, beside the old one, which its own binary goes on to serve.
-#[tokio::test]
-async fn binaries_of_two_revisions_serve_their_own_side_by_side() {
-    serve_two_revisions(log(), Arc::new(store())).await;
-}
-
-/// The same on any log and any store.
-pub(super) async fn serve_two_revisions(log: Arc<dyn EventLog>, store: Arc<dyn ViewStore>) {
-    let old = with_revision::<1>(&log, &store).await;
-    let opened = old.open("ann", "Ann").await;
-    let view = |app: &Shipped, done: &Done| {
-        let (views, after) = (app.0.views().clone(), Positions::from(done.position));
-        async move {
-            let key = Key::new("ann").expect("key");
-            let found = views.get("owners", &key, &after, Duration::from_secs(10)).await;
-            String::from_utf8(found.expect("a view").view.to_vec()).expect("text")
-        }
-    };
-    assert_eq!(view(&old, &opened).await, r#""Ann by 1""#);
-    let new = with_revision::<2>(&log, &store).await;
-    new.generation("owners", |_| true).await;
-    let done = new.deposit("ann", 5).await;
-    assert_eq!(view(&new, &done).await, r#""Ann by 2+""#);
-    assert_eq!(view(&old, &done).await, r#""Ann by 1+""#);
-    for app in [&new, &old] {
-        let found = app.verify(Some("owners")).await;
-        assert_eq!(found.state, VerificationState::Equal, "{found:?}");
-    }
-    new.0.stop().await;
-    old.0.stop().await;
-}
-
-async fn with_revision<const REVISION: u32>(
-    log: &Arc<dyn EventLog>,
-    store: &Arc<dyn ViewStore>,
-) -> Shipped {
-    let app = App::builder(Config::defaults()).log(log.clone()).store(store.clone()).shipped();
-    Shipped(app.projection(Owners::<REVISION>).build().await.expect("an application"))
 }
 
 /// R4: a query finds no half of a generation, whatever the pointer that it knows.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::Method;
+use retell::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp, memory_log};
@@ -109,6 +110,64 @@ async fn status_tells_of_node_partitions_and_projections() {
         assert_eq!(partition["alarms"], 0);
     }
     assert_eq!(status["projections"].as_array().map(Vec::len), Some(5));
+}
+
+#[tokio::test]
+async fn who_owns_a_partition_is_told_with_its_address_also_by_who_was_deposed() {
+    let log = Arc::new(memory_log());
+    let at = |id: &'static str| {
+        move |config: &mut Config| {
+            config.node.id = id.to_owned();
+            config.node.address = format!("http://{id}.example");
+        }
+    };
+    let first = TestApp::spawn_on(log.clone(), at("n1")).await;
+    let owners = |answer: &Answer, state: &str| {
+        let json = answer.json();
+        let partitions = json["partitions"].as_array().expect("partitions").clone();
+        let is = |it: &Value| it["state"] == state;
+        partitions.iter().all(is).then(|| partitions[0]["owner"].clone())
+    };
+    let status = first.get("/admin/status").await.ok();
+    let own = json!({"node": "n1", "address": "http://n1.example"});
+    assert_eq!(owners(&status, "owner"), Some(own));
+    let _second = TestApp::spawn_on(log, at("n2")).await;
+    let deposed = |answer: &Answer| owners(answer, "deposed").is_some();
+    let status = first.eventually("/admin/status", deposed).await.ok();
+    let others = json!({"node": "n2", "address": "http://n2.example"});
+    assert_eq!(owners(&status, "deposed"), Some(others));
+}
+
+#[tokio::test]
+async fn a_lag_is_told_in_records_and_in_seconds_the_same_everywhere() {
+    let app = TestApp::spawn().await;
+    let opened = app.open_account("ann", "Ann").await.ok();
+    app.view("accounts", "ann", &opened).await.ok();
+    let pause = app.request(Method::POST, "/admin/projections/accounts/pause");
+    app.ask(pause).await.ok();
+    app.deposit("ann", 5).await.ok();
+    let of = |list: &Value| {
+        let items = list.as_array().expect("a list").clone();
+        items.into_iter().find(|it| it["name"] == "accounts").expect("it is there")
+    };
+    let is_behind = |answer: &Answer| of(&answer.json()["projections"])["lag"] == 1;
+    let status = app.eventually("/admin/status", is_behind).await.ok().json();
+    let accounts = of(&status["projections"]);
+    let seconds = accounts["lag_seconds"].as_f64().expect("a number");
+    assert!(seconds > 0.0, "{accounts}");
+    let lanes = accounts["partitions"].as_array().expect("partitions");
+    let behind: Vec<_> = lanes.iter().filter(|lane| lane["lag"] == 1).collect();
+    assert_eq!((behind.len(), &behind[0]["lag_seconds"]), (1, &accounts["lag_seconds"]));
+    assert!(lanes.iter().all(|lane| lane["lag"] == 1 || lane["lag_seconds"] == 0.0), "{accounts}");
+    let listed = of(&app.get("/projections").await.ok().json()["items"]);
+    assert!(listed["lag_seconds"].as_f64() >= Some(seconds), "{listed}");
+    let partition = &behind[0]["partition"];
+    let labels = format!("{{projection=\"accounts\",partition=\"{partition}\"}} ");
+    let metrics = app.get("/metrics").await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).expect("text");
+    let sample = format!("retell_projection_lag_seconds{labels}");
+    let found = metrics.lines().find_map(|line| line.strip_prefix(&sample)).expect("a sample");
+    assert!(found.parse::<f64>().expect("a number") >= seconds, "{found}");
 }
 
 fn commits(status: &Value) -> u64 {

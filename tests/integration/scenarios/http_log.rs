@@ -48,6 +48,10 @@ async fn each_record_says_whether_it_counts_and_if_not_why() {
     assert_eq!(page[3]["reason"], "of term 0 while term 1 rules");
     assert_eq!(page[4]["reason"], "claims term 9 while term 1 rules");
     assert!(page[0]["node"].is_string() && page[0]["partitions"] == 1, "{}", page[0]);
+    // The log's time and the writer's are two.
+    let claim = app.get("/events?partition=0&limit=1").await.ok();
+    let text = String::from_utf8(claim.body.to_vec()).expect("text");
+    assert_eq!((text.matches("\"time\":").count(), text.matches("claimed_at").count()), (1, 1));
     for (query, wanted) in [
         ("marks=void", vec![3, 4]),
         ("marks=counts,claim", vec![0, 1, 5]),

@@ -56,6 +56,35 @@ async fn numbers_move_with_what_happens() {
 }
 
 #[tokio::test]
+async fn answers_are_counted_by_route_and_status_also_below_a_base_path() {
+    let app = TestApp::spawn_with(|config| config.http.base_path = "/events".to_owned()).await;
+    let asked = [
+        ("/projections", 200),
+        ("/projections/accounts/commands", 404),
+        ("/admin/status?x=1", 400),
+        ("/", 200),
+    ];
+    for (path, status) in asked {
+        assert_eq!(app.get(path).await.status, status, "{path}");
+    }
+    // Where there is no route: beside the base path.
+    let elsewhere = b"GET /commands/account/ann HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert!(app.raw(elsewhere).await.starts_with("HTTP/1.1 404 "));
+    let text = metrics(&app).await;
+    let counted = text.lines().filter(|line| line.starts_with("retell_http_answers_total{"));
+    // The test itself has asked whether it is ready.
+    let counted = counted.filter(|line| !line.contains("\"health\""));
+    let expected = [
+        "retell_http_answers_total{route=\"projections\",status=\"200\"} 1",
+        "retell_http_answers_total{route=\"projections\",status=\"404\"} 1",
+        "retell_http_answers_total{route=\"admin\",status=\"400\"} 1",
+        "retell_http_answers_total{route=\"other\",status=\"200\"} 1",
+        "retell_http_answers_total{route=\"other\",status=\"404\"} 1",
+    ];
+    assert_eq!(counted.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
 async fn numbers_that_nobody_wants_are_not_there() {
     let app = TestApp::spawn_with(|config| config.telemetry.metrics_enabled = false).await;
     app.get("/metrics").await.problem(404, "no_such_route");

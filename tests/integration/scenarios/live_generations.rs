@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::generations::serve_two_revisions;
+use super::revisions::serve_two_revisions;
 use crate::support::kafka::{new_log, shared_brokers};
 use crate::support::log_config;
 use crate::support::process::Process;

@@ -1,9 +1,16 @@
 //! What follows from an event is issued once, whatever is lost, doubled or in the way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use retell::commands::AccountCommand;
+use async_trait::async_trait;
+use retell::commands::{Account, AccountCommand};
+use retell::config::Config;
+use retell::events::account::AccountEvent;
+use retell::log::Checkpoint;
+use retell::ports::{Bookmarks, LogError};
 use retell::react::policies::PolicyState;
+use retell::{Instruction, Partition, Policy, Recorded, Sources};
 use serde_json::json;
 
 use crate::support::app::TestApp;
@@ -40,6 +47,49 @@ async fn what_follows_from_each_event_is_issued_once_and_in_order() {
     all_mirrored(&app, 12).await;
     app.0.stop().await;
     world.check_issued(3 * ACCOUNTS).await;
+}
+
+/// Gives to who opens an account: several commands from one event.
+struct Gifts;
+
+impl Policy for Gifts {
+    const NAME: &'static str = Mirror::NAME;
+
+    fn sources(&self) -> Sources {
+        Sources::default().and::<Account>()
+    }
+
+    fn react(&self, recorded: &Recorded<'_>) -> Vec<Instruction> {
+        let Some(AccountEvent::AccountOpened { owner }) = recorded.event::<Account>() else {
+            return Vec::new();
+        };
+        if recorded.id().ends_with(".mirror") {
+            return Vec::new();
+        }
+        let to =
+            |command| Instruction::to::<Account>(format!("{}.mirror", recorded.id()), &command);
+        let gifts = [1, 2, 2].map(|amount| to(AccountCommand::DepositMoney { amount }));
+        [to(AccountCommand::OpenAccount { owner: owner.clone() })]
+            .into_iter()
+            .chain(gifts)
+            .collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_follows_from_one_event_is_issued_each_once_and_in_order() {
+    let mut world = World::new();
+    let app = world.start(Gifts).await;
+    app.open("ann", "Ann").await;
+    mirrored(&app, "ann", 5).await;
+    app.0.stop().await;
+    world = world.with_empty_store();
+    let app = world.start(Gifts).await;
+    app.open("bob", "Bob").await;
+    mirrored(&app, "bob", 5).await;
+    mirrored(&app, "ann", 5).await;
+    app.0.stop().await;
+    world.check_issued(2 * 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +162,17 @@ async fn a_policy_that_always_fails_for_one_aggregate_delays_no_other() {
     policy.trap(13);
     let app = world.start(policy.clone()).await;
     app.open("bad", "Ann").await;
-    for amount in [1, 13, 2, 3] {
+    for amount in [1, 13] {
+        app.deposit("bad", amount).await;
+    }
+    let held_back = async {
+        while app.0.policies().parked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, held_back).await.expect("it is held back");
+    // What comes later for the same aggregate waits behind it, wherever the policy is by then.
+    for amount in [2, 3] {
         app.deposit("bad", amount).await;
     }
     pay(&app, 5, true).await;
@@ -163,7 +223,7 @@ async fn more_that_fail_than_may_be_held_back_stop_the_policy_until_there_is_roo
     let world = World::new();
     let policy = Mirror::default();
     policy.trap(13);
-    let mut config = retell::config::Config::defaults();
+    let mut config = Config::defaults();
     config.policies.parked_aggregates_max = 2;
     config.policies.retry_delay = Duration::from_millis(5);
     config.policies.retry_delay_max = Duration::from_millis(20);
@@ -208,6 +268,37 @@ async fn a_new_policy_begins_with_what_happens_from_now_on() {
     mirrored(&app, "ann", 7).await;
     app.0.stop().await;
     world.check_issued(1).await;
+}
+
+/// Does not answer.
+struct Deaf;
+
+#[async_trait]
+impl Bookmarks for Deaf {
+    async fn find(&self, _: &str, _: Partition) -> Result<Option<Checkpoint>, LogError> {
+        Err(LogError::Unavailable("on purpose".to_owned()))
+    }
+
+    async fn keep(&self, _: &str, _: Partition, _: &Checkpoint) -> Result<(), LogError> {
+        Err(LogError::Unavailable("on purpose".to_owned()))
+    }
+}
+
+/// "Now" is when its process claimed the log, and not when the policy first looked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_while_a_new_policy_cannot_begin_is_not_skipped() {
+    let world = World::new();
+    let builder = world.builder(Config::defaults()).bookmarks(Arc::new(Deaf));
+    let app = builder.policy(Mirror::default()).build().await.expect("an application");
+    let app = Shipped(app);
+    app.open("ann", "Ann").await;
+    app.deposit("ann", 5).await;
+    app.0.stop().await;
+    assert_eq!(world.issued().await.len(), 0, "it knew no place to begin at");
+    let app = world.start(Mirror::default()).await;
+    mirrored(&app, "ann", 5).await;
+    app.0.stop().await;
+    world.check_issued(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

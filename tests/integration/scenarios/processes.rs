@@ -8,10 +8,10 @@ use retell::adapters::memory::ManualClock;
 use retell::app::{App, AppBuilder};
 use retell::commands::{Account, AccountCommand};
 use retell::config::Config;
-use retell::ports::{Clock, EventLog, ViewStore};
+use retell::ports::{Clock, EventLog, LogRecord, ViewStore};
 use retell::projections::Accounts;
 use retell::write::SendOptions;
-use retell::{Positions, Time};
+use retell::{Offset, Positions, Target, Time};
 use uuid::Uuid;
 
 use crate::support::kafka::{new_log, shared_brokers};
@@ -73,6 +73,26 @@ async fn until(app: &App, last: &str) -> Option<String> {
     tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("never {last}"))
 }
 
+/// Waits until the process has committed what follows from the last event of the transfer.
+async fn until_put_off(app: &App, world: &World) {
+    let target = Target::parse(b"transfer/rent").expect("a target");
+    let home = world.log.partitions().of("transfer/rent");
+    let mut reader = world.log.reader(home, Offset(0)).await.expect("a reader");
+    let chunk = reader.next(1_000, 1 << 20).await.expect("a chunk");
+    let is_its = |it: &&LogRecord| it.key.as_deref() == Some(target.as_str().as_bytes());
+    let last = chunk.records.iter().rfind(is_its).expect("it began").offset;
+    let is_behind = || {
+        let policies = app.policies().list();
+        policies.iter().any(|policy| policy.partitions[home.0 as usize].next <= last)
+    };
+    let looking = async {
+        while is_behind() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.expect("in time");
+}
+
 /// Waits until the accounts have these balances.
 async fn balances(app: &App, ann: i64, bob: i64) {
     let of = async |id: &str| {
@@ -94,6 +114,7 @@ async fn a_deadline_is_met_by_the_process_that_is_there_then() {
         let app = start_in(&world).await;
         begin(&app).await;
         balances(&app, 300, 0).await;
+        until_put_off(&app, &world).await;
         app.stop().await;
         if store_is_lost {
             world = world.with_empty_store();

@@ -113,3 +113,45 @@ async fn of_requests_that_nobody_traces_some_are() {
     };
     assert!(spans.iter().all(is_of), "a client that says no is heard: {spans:?}");
 }
+
+/// What waits for the next message to the collector would else be lost, and it is what somebody
+/// wants to know who asks why a service ended.
+#[tokio::test]
+async fn the_spans_of_the_last_requests_are_sent_at_the_end() {
+    let collector = Collector::start().await;
+    let settings = [
+        ("RETELL_TELEMETRY__TRACES_URL", collector.url.as_str()),
+        ("RETELL_TELEMETRY__TRACES_PERCENT", "0"),
+    ];
+    let mut service = Process::start_alone(&settings).await;
+    let open = async |id: &str| {
+        let sent = post_to(&service, &format!("/commands/account/{id}"));
+        let sent = sent.header("traceparent", CLIENT);
+        sent.json(&json!({"type": "OpenAccount", "owner": "A"})).send().await.expect("an answer")
+    };
+    open("a").await;
+    collector.until("POST /commands", 1).await;
+    // The collector is left in peace for a second now.
+    open("b").await;
+    service.terminate();
+    let (status, said) = service.ended().await;
+    assert!(status.success(), "{said}");
+    assert_eq!(collector.named("POST /commands").len(), 2, "{said}");
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_nothing_holds_up_the_end_only_for_a_while() {
+    // It listens, and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/v1/traces", listener.local_addr().expect("address"));
+    let settings = [
+        ("RETELL_TELEMETRY__TRACES_URL", url.as_str()),
+        ("RETELL_TELEMETRY__TRACES_PERCENT", "100"),
+        ("RETELL_HTTP__DRAIN_TIMEOUT_MS", "50"),
+    ];
+    let mut service = Process::start_alone(&settings).await;
+    post_to(&service, "/commands/account/a").send().await.expect("an answer");
+    service.terminate();
+    let (status, said) = service.ended().await;
+    assert!(status.success() && said.contains("the last traces were not taken in time"), "{said}");
+}

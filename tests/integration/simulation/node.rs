@@ -132,6 +132,7 @@ impl Cluster {
             store,
             log_gate: gate.clone(),
             store_gate: gate,
+            bookmarks: None,
             projections: projections(),
             ids,
             node: name.to_owned(),

@@ -143,6 +143,18 @@ impl Drop for OwnBroker {
     }
 }
 
+/// How far a consumer group is, as Kafka's own admin client has it: offset and lag by partition.
+pub(crate) async fn group(brokers: &str, name: &str) -> Vec<(u64, u64)> {
+    let (brokers, name) = (brokers.to_owned(), name.to_owned());
+    let asked = move || dev_kafka("groups", Path::new(&brokers), &[&name]);
+    let printed = tokio::task::spawn_blocking(asked).await.expect("no panic").expect("an answer");
+    let numbers = |line: &str| {
+        let mut words = line.split(' ').skip(1).map(|word| word.parse().expect("a number"));
+        (words.next().expect("an offset"), words.next().expect("a lag"))
+    };
+    printed.lines().map(numbers).collect()
+}
+
 fn dev_kafka(verb: &str, folder: &Path, more: &[&str]) -> Result<String, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/kafka");
     let output = Command::new(script).arg(verb).arg(folder).args(more).output();

@@ -9,6 +9,7 @@ pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod command_line;
 pub(crate) mod copies;
+pub(crate) mod counting;
 pub(crate) mod forge;
 pub(crate) mod fragile;
 pub(crate) mod kafka;

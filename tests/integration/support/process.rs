@@ -100,6 +100,11 @@ impl Process {
         }
     }
 
+    /// SIGTERM: it ends in order.
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
     /// SIGSTOP: it does nothing, and its connections stay.
     pub(crate) fn pause(&self) {
         self.signal("STOP");

@@ -30,7 +30,8 @@ export default async function home(page) {
   if (session.can("write") && session.can("audit") && (await isEmpty(page, status)))
     return empty(page, status);
 
-  const sentence = h("p.sentence"),
+  const { id, address } = status.node,
+    sentence = h("p.sentence"),
     partitions = partitionTable(status),
     projections = projectionTable(status.projections),
     policies = policyTable(status),
@@ -47,7 +48,7 @@ export default async function home(page) {
         "h-parts",
         "Partitions",
         partitions,
-        h("span.muted.small", null, `node ${status.node.id}, version ${status.version}`),
+        h("span.muted.small", null, `node ${id} at ${address}, version ${status.version}`),
       ),
       h(
         "div.stack",

@@ -5,7 +5,7 @@ import { h } from "../elements.js";
 import { icon } from "../icons.js";
 import { operations } from "../operations.js";
 import { state } from "../states.js";
-import { enc, num, viewHref } from "../values.js";
+import { enc, num, span, viewHref } from "../values.js";
 import { viewList } from "../view-list.js";
 
 export default async function projection(page) {
@@ -37,6 +37,7 @@ export default async function projection(page) {
           `revision ${x.revision} · generation `,
           h("span.mono.small", null, x.generation ?? "none yet"),
           ` · ${x.state.replaceAll("_", " ")} · lag ${num(x.lag)}`,
+          x.lag_seconds >= 1 && `, ${span(x.lag_seconds)}`,
           x.parked > 0 && [
             " · ",
             h("a.warn", { href: `#/parked?projection=${enc(name)}` }, `${x.parked} parked`),

@@ -2,6 +2,7 @@
 
 import { Problem, session } from "../api.js";
 import { h, heading, swap } from "../elements.js";
+import { eventsOf, versionOf } from "../history.js";
 import { icon } from "../icons.js";
 import { json } from "../json.js";
 import { problem, state } from "../states.js";
@@ -159,10 +160,9 @@ async function drawEvents(page, { of, right, count, parked, merged }) {
     return swap(right, h("p.muted.note", null, "Events are shown to the role audit."));
   try {
     const path = `/aggregates/${enc(of.type)}/${enc(of.id)}`,
-      { version } = await page.get(`${path}/events?limit=1`);
-    const { items } = await page.get(
-      `${path}/events?from=${Math.max(1, version - EVENTS_SHOWN + 1)}&limit=${EVENTS_SHOWN}`,
-    );
+      version = await versionOf(page, path),
+      first = Math.max(1, version - EVENTS_SHOWN + 1),
+      items = await eventsOf(page, path, first, version);
     swap(count, plural(version, "event"), version > items.length && `, the last ${items.length}`);
     const isLater = e => parked?.event.version && e.version >= parked.event.version;
     swap(

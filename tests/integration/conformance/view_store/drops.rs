@@ -53,6 +53,23 @@ pub(super) async fn law_12_a_drop_leaves_nothing(tested: Tested) {
     assert_eq!(again, Dropped::All);
 }
 
+/// However much there is: a step keeps the store from others for as long as its setting allows.
+pub(super) async fn law_12_a_step_of_a_drop_removes_no_more_than_it_may(tested: Tested) {
+    let space = filled(&tested).await;
+    let keys: Vec<_> = (0..DOCS).map(|n| format!("doc:{n:03}")).collect();
+    let mut left = DOCS;
+    loop {
+        let dropped = tested.store.drop_space(&space, 10).await.expect("drop");
+        let (_, values) = tested.store.read(&space, &keys).await.expect("read");
+        let now = values.iter().flatten().count();
+        assert!(left - now <= 10, "{} views went in one step", left - now);
+        left = now;
+        if dropped == Dropped::All {
+            return assert_eq!(left, 0);
+        }
+    }
+}
+
 pub(super) async fn law_12_a_dropped_space_can_be_built_again(tested: Tested) {
     let space = filled(&tested).await;
     drop_all(&tested, &space).await;
