@@ -16,19 +16,19 @@ pub(super) struct Lines(Mutex<HashMap<String, VecDeque<Standing>>>);
 
 /// A command that stands in line, and who is told once it was sent.
 pub(super) struct Standing {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Box<Wanted>,
     pub(super) begun: oneshot::Sender<Begun>,
 }
 
 /// Whether it is a command's turn.
 pub(super) enum Turn {
-    Now(Wanted),
+    Now(Box<Wanted>),
     Later(oneshot::Receiver<Begun>),
 }
 
 impl Lines {
     /// Takes the next command; it is its turn when nobody is before it.
-    pub(super) fn stand(&self, wanted: Wanted) -> Turn {
+    pub(super) fn stand(&self, wanted: Box<Wanted>) -> Turn {
         match self.locked().entry(wanted.aggregate()) {
             Entry::Vacant(place) => {
                 place.insert(VecDeque::new());

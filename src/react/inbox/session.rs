@@ -44,7 +44,7 @@ pub(super) struct Session<'a> {
 
 /// A message that was taken.
 enum Taken {
-    Settled(Settled),
+    Settled(Box<Settled>),
     Begun(Begun),
     /// It is sent when the one before it, which is settled before it, has its outcome.
     Stands(oneshot::Receiver<Begun>),
@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
     }
 
     /// Sends a command, as often as it takes for the writer to take it.
-    async fn begin(&self, wanted: Wanted, full: &mut FullPartitions) -> Result<Begun, Ended> {
+    async fn begin(&self, wanted: Box<Wanted>, full: &mut FullPartitions) -> Result<Begun, Ended> {
         let mut delay = AGAIN_DELAY;
         loop {
             let sent = wanted.send(&self.inbox.0.parts.commands, full).await;
@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
     /// Waits for the outcome of a message, and writes its answer.
     async fn settle(&self, taken: Taken, answers: &mut Answers) -> Result<(), Ended> {
         let Settled { place, command_id, outcome } = match taken {
-            Taken::Settled(settled) => settled,
+            Taken::Settled(settled) => *settled,
             Taken::Begun(begun) => self.settle_command(begun).await?,
             Taken::Stands(begun) => {
                 let begun = begun.await.expect("the one before it is settled");
@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
             // The half that waits for it is this one.
             let _ = begun.send(sent);
         }
-        let Wanted { place, command_id, .. } = wanted;
+        let Wanted { place, command_id, .. } = *wanted;
         Ok(Settled { place, command_id, outcome })
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Settled {
 
 /// A command that was sent, or why it never will be.
 pub(super) struct Begun {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Box<Wanted>,
     pub(super) sent: Result<Box<Sent>, CommandError>,
 }
 
@@ -41,20 +41,17 @@ impl Wanted {
         wording: &dyn Wording,
         topic: &str,
         received: &Received,
-    ) -> Result<Self, Settled> {
+    ) -> Result<Box<Self>, Box<Settled>> {
         let (place, message) = (received.position, &received.message);
         let own = || CommandId::of_inbox(topic, place, received.time);
-        let envelope = Envelope::parse(&message.value).map_err(|error| Settled {
-            place,
-            command_id: own(),
-            outcome: Outcome::BadEnvelope(error),
+        let envelope = Envelope::parse(&message.value).map_err(|error| {
+            Box::new(Settled { place, command_id: own(), outcome: Outcome::BadEnvelope(error) })
         })?;
         let json = message.value.slice_ref(envelope.command.get().as_bytes());
         let command_id = envelope.key.unwrap_or_else(own);
-        let metadata = wording.metadata(&message.headers).map_err(|error| Settled {
-            place,
-            command_id: command_id.clone(),
-            outcome: Outcome::BadHeader(error),
+        let metadata = wording.metadata(&message.headers).map_err(|error| {
+            let command_id = command_id.clone();
+            Box::new(Settled { place, command_id, outcome: Outcome::BadHeader(error) })
         })?;
         let options = SendOptions {
             command_id: Some(command_id.clone()),
@@ -64,7 +61,7 @@ impl Wanted {
             ..SendOptions::default()
         };
         let (aggregate_type, id) = (envelope.aggregate_type, envelope.id);
-        Ok(Self { place, command_id, aggregate_type, id, json, options })
+        Ok(Box::new(Self { place, command_id, aggregate_type, id, json, options }))
     }
 
     /// The aggregate, `TYPE/ID`.

@@ -19,13 +19,14 @@ use retell::react::inbox::{Inbox, InboxParts, InboxState, InboxStatus};
 use retell::shutdown::Shutdown;
 use retell::write::Commands;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::support::log::{P0, P1, in_time, read_to_end};
+use crate::support::on_paused_time;
 use crate::support::outbox::Fragile;
-use crate::support::writers::{Writers, partitions, write_config};
-use crate::support::{on_paused_time, slow};
+use crate::support::writers::{Writers, partitions};
+
+use super::write_loop::slow_writers;
 
 /// A topic of commands and one of their answers.
 struct Desk {
@@ -251,14 +252,12 @@ async fn a_message_is_done_only_when_its_answer_is_durable() {
 /// What is slow the first time is in time when it is tried again; who came later waits for it.
 #[tokio::test]
 async fn a_command_that_is_tried_again_is_not_overtaken_by_a_later_one_of_its_aggregate() {
-    let mut config = write_config();
-    config.decide_timeout = Duration::from_millis(100);
-    let (go, log) = (Arc::new(Notify::new()), MemoryLog::new(partitions(2), Arc::new(SystemClock)));
-    let services = go.clone();
-    let kinds = |ids: &_| vec![slow::kind(ids, services)];
-    let writers = Writers::start_with(Arc::new(log), "node", config, kinds).owner().await;
+    let (writers, go) = slow_writers().await;
     let desk = Desk::new();
-    let sent = |id: &str, command: &str| json!({"aggregate": {"type": "slow", "id": id}, "command": command, "key": format!("{id}-{command}")});
+    let sent = |id: &str, command: &str| {
+        let (of, key) = (json!({"type": "slow", "id": id}), format!("{id}-{command}"));
+        json!({"aggregate": of, "command": {"type": command}, "key": key})
+    };
     desk.put_json(&[sent("a", "Wait"), sent("a", "Go"), sent("b", "Go")]).await;
     let running = desk.open(&writers.commands);
     running.eventually(|status| status.repeated > 0).await;

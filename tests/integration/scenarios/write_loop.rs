@@ -310,7 +310,8 @@ async fn a_decision_that_takes_too_long_or_panics_appends_nothing() {
     writers.stop().await;
 }
 
-async fn slow_writers() -> (Writers, Arc<tokio::sync::Notify>) {
+/// Writers of an aggregate that decides when it is told to; it must within 300 ms.
+pub(super) async fn slow_writers() -> (Writers, Arc<tokio::sync::Notify>) {
     let mut config = write_config();
     config.decide_timeout = std::time::Duration::from_millis(300);
     let go = Arc::new(tokio::sync::Notify::new());
