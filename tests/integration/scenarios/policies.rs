@@ -10,6 +10,7 @@ use retell::events::account::AccountEvent;
 use retell::log::Checkpoint;
 use retell::ports::{Bookmarks, LogError};
 use retell::react::policies::PolicyState;
+use retell::read::ReplayState;
 use retell::{Instruction, Partition, Policy, Recorded, Sources};
 use serde_json::json;
 
@@ -253,6 +254,22 @@ async fn a_refusal_is_an_outcome_and_holds_nothing_back() {
     app.0.stop().await;
     // The two that were refused are in the log as well.
     world.check_issued(4).await;
+}
+
+/// One that is asked about the deposit again panics, and is told of as held back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_asks_no_policy_again() {
+    let (world, policy) = (World::new(), Mirror::default());
+    let app = world.start(policy.clone()).await;
+    app.open("ann", "Ann").await;
+    app.deposit("ann", 13).await;
+    mirrored(&app, "ann", 13).await;
+    policy.trap(13);
+    assert_eq!(app.replay(None).await.state, ReplayState::Done);
+    app.deposit("ann", 5).await;
+    mirrored(&app, "ann", 18).await;
+    assert!(app.0.policies().parked().is_empty(), "it was asked again");
+    app.0.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
