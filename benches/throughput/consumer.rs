@@ -21,7 +21,7 @@ pub(crate) struct Record {
 /// Reads a topic from the beginning to the end; returns records a second from the first to the
 /// last, without the time that connecting takes.
 pub(crate) fn rate(kafka: &str, topic: &str, partitions: u32) -> anyhow::Result<f64> {
-    let consumer = open(kafka, topic, partitions)?;
+    let consumer = open(kafka, topic, partitions, Offset::Beginning)?;
     let (mut left, mut records, mut bytes) = (partitions, 0_u64, 0);
     let mut began = None;
     while left > 0 {
@@ -43,7 +43,7 @@ pub(crate) fn rate(kafka: &str, topic: &str, partitions: u32) -> anyhow::Result<
 
 /// The first record whose value has this text.
 pub(crate) fn sample(kafka: &str, topic: &str, text: &str) -> anyhow::Result<Record> {
-    let consumer = open(kafka, topic, 1)?;
+    let consumer = open(kafka, topic, 1, Offset::Beginning)?;
     loop {
         let message = consumer.poll(PATIENCE).context("no record in time")??;
         let value = message.payload().unwrap_or_default();
@@ -64,7 +64,21 @@ pub(crate) fn sample(kafka: &str, topic: &str, text: &str) -> anyhow::Result<Rec
     }
 }
 
-fn open(kafka: &str, topic: &str, partitions: u32) -> anyhow::Result<BaseConsumer> {
+/// A reader that stands at the end of every partition.
+pub(crate) fn at_end(kafka: &str, topic: &str, partitions: u32) -> anyhow::Result<BaseConsumer> {
+    let consumer = open(kafka, topic, partitions, Offset::End)?;
+    let mut left = partitions;
+    while left > 0 {
+        match consumer.poll(PATIENCE).context("the topic does not answer")? {
+            Err(KafkaError::PartitionEOF(_)) => left -= 1,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+    }
+    Ok(consumer)
+}
+
+fn open(kafka: &str, topic: &str, partitions: u32, from: Offset) -> anyhow::Result<BaseConsumer> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("group.id", "retell-bench")
@@ -73,7 +87,7 @@ fn open(kafka: &str, topic: &str, partitions: u32) -> anyhow::Result<BaseConsume
         .create()?;
     let mut list = TopicPartitionList::new();
     for partition in 0..i32::try_from(partitions)? {
-        list.add_partition_offset(topic, partition, Offset::Beginning)?;
+        list.add_partition_offset(topic, partition, from)?;
     }
     consumer.assign(&list)?;
     Ok(consumer)

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::batch;
+use crate::consumer;
 use crate::measured::{Fact, Measured, median};
 use crate::stage::{ALL_PROJECTIONS, PARTITIONS, Stage};
 
@@ -78,28 +78,10 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
 impl Client {
     fn open(kafka: &str, topic: String, results: &str) -> anyhow::Result<Self> {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", kafka);
-        let producer = config.clone().set("linger.ms", "1").create()?;
-        let results_of: BaseConsumer = config
-            .set("group.id", "bench")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .create()?;
-        let mut all = TopicPartitionList::new();
-        for partition in 0..i32::try_from(PARTITIONS)? {
-            all.add_partition_offset(results, partition, Offset::End)?;
-        }
-        results_of.assign(&all)?;
+        let producer = config.set("bootstrap.servers", kafka).set("linger.ms", "1").create()?;
         // It stands at the end of each before anything is sent.
-        let mut left = PARTITIONS;
-        while left > 0 {
-            match results_of.poll(PATIENCE).context("the results' topic does not answer")? {
-                Err(KafkaError::PartitionEOF(_)) => left -= 1,
-                Err(error) => return Err(error.into()),
-                Ok(_) => {}
-            }
-        }
-        Ok(Self { producer, results: results_of, topic })
+        let results = consumer::at_end(kafka, results, PARTITIONS)?;
+        Ok(Self { producer, results, topic })
     }
 
     /// Sends all commands and waits for all answers; how many a second.

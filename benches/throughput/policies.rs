@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use hdrhistogram::Histogram;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 
+use crate::consumer;
 use crate::load;
 use crate::measured::{Fact, Measured};
 use crate::stage::{ALL_PROJECTIONS, PARTITIONS, Stage};
@@ -31,7 +30,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
         write: move |number, _| steps::produce_message(&format!("{prefix}-{number}")),
     };
     load::measure_paced(stage, &service, 64, MESSAGES_PER_SECOND, send("warm")).await?;
-    let reader = reader(&stage.kafka, &topic)?;
+    let reader = consumer::at_end(&stage.kafka, &topic, PARTITIONS)?;
     let lasts = stage.seconds * u32::try_from(stage.rounds)?;
     let reading = tokio::task::spawn_blocking(move || read(&reader, lasts));
     let mut failed = 0;
@@ -57,30 +56,6 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
         goal: "p50 5 ms".to_owned(),
     });
     service.stop()
-}
-
-/// A reader that stands at the end of every partition.
-fn reader(kafka: &str, topic: &str) -> anyhow::Result<BaseConsumer> {
-    let reader: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
-        .set("group.id", "retell-bench")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .create()?;
-    let mut list = TopicPartitionList::new();
-    for partition in 0..i32::try_from(PARTITIONS)? {
-        list.add_partition_offset(topic, partition, Offset::End)?;
-    }
-    reader.assign(&list)?;
-    let mut left = PARTITIONS;
-    while left > 0 {
-        match reader.poll(PATIENCE).context("the topic does not answer")? {
-            Err(KafkaError::PartitionEOF(_)) => left -= 1,
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
-    }
-    Ok(reader)
 }
 
 /// The times between the first and the second record of each message, in microseconds.
