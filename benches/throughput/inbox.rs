@@ -58,6 +58,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
         inboxes.push(per_second);
         batches.push(batch().await?);
     }
+    eprintln!("{inboxes:.0?} {batches:.0?}");
     let turns = inboxes.iter().zip(batches.windows(2));
     let ratio = median(turns.map(|(inbox, around)| 2.0 * inbox / (around[0] + around[1])));
     measured.facts.push(Fact {

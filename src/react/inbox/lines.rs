@@ -8,36 +8,29 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-use super::wanted::{Begun, Wanted};
+use super::wanted::{Settled, Wanted};
 
 /// The commands that stand in line, by aggregate; an aggregate without a command has no line.
 #[derive(Default)]
 pub(super) struct Lines(Mutex<HashMap<String, VecDeque<Standing>>>);
 
-/// A command that stands in line, and who is told once it was sent.
+/// A command, and who is told what became of it.
 pub(super) struct Standing {
     pub(super) wanted: Box<Wanted>,
-    pub(super) begun: oneshot::Sender<Begun>,
-}
-
-/// Whether it is a command's turn.
-pub(super) enum Turn {
-    Now(Box<Wanted>),
-    Later(oneshot::Receiver<Begun>),
+    pub(super) settled: oneshot::Sender<Settled>,
 }
 
 impl Lines {
-    /// Takes the next command; it is its turn when nobody is before it.
-    pub(super) fn stand(&self, wanted: Box<Wanted>) -> Turn {
-        match self.locked().entry(wanted.aggregate()) {
+    /// Takes the next command, and gives it back when nobody is before it.
+    pub(super) fn stand(&self, last: Standing) -> Option<Standing> {
+        match self.locked().entry(last.wanted.aggregate.clone()) {
             Entry::Vacant(place) => {
                 place.insert(VecDeque::new());
-                Turn::Now(wanted)
+                Some(last)
             }
             Entry::Occupied(mut line) => {
-                let (begun, later) = oneshot::channel();
-                line.get_mut().push_back(Standing { wanted, begun });
-                Turn::Later(later)
+                line.get_mut().push_back(last);
+                None
             }
         }
     }

@@ -1,9 +1,8 @@
 //! One membership: messages in, commands to the writers, answers out, in the order of the messages.
 //!
-//! One half takes messages and sends their commands, as many at once as there is room for, and one
-//! of each aggregate; the other waits for the outcomes in order, sends what stood in line behind
-//! them, sends the answers, and says what is done. A command that cannot be done now is tried
-//! again, and no further message is taken meanwhile.
+//! One part takes messages, as many at once as there is room for; one does their commands, of each
+//! aggregate one after the other; one waits for what became of the messages, in their order, sends
+//! the answers, and says what is done. None waits for another unless there is no room.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,16 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::contract::{Offset, Partition};
 use crate::log::Partitions;
 use crate::ports::{Intake, Message, Progress, Received};
-use crate::write::{CommandError, FullPartitions};
 
 use super::again::{Again, again};
-use super::lines::{Lines, Standing, Turn};
-use super::wanted::{Begun, Settled, Wanted};
+use super::lines::{Lines, Standing};
+use super::wanted::{Settled, Wanted};
 use super::{Ended, Inbox, Outcome};
 
 /// Messages that are taken at once.
@@ -35,40 +35,15 @@ pub(super) struct Session<'a> {
     inbox: &'a Inbox,
     results: Partitions,
     progress: Arc<dyn Progress>,
-    /// Whether a command is being tried again.
-    halted: watch::Sender<bool>,
-    /// Commands that may still be sent.
+    /// Messages that may still be taken.
     room: Arc<Semaphore>,
     lines: Lines,
 }
 
-/// A message that was taken.
-enum Taken {
-    Settled(Box<Settled>),
-    Begun(Begun),
-    /// It is sent when the one before it, which is settled before it, has its outcome.
-    Stands(oneshot::Receiver<Begun>),
-}
-
-/// A message that was taken, and the room that it takes until its outcome is known.
-struct UnderWay {
-    taken: Taken,
+/// A message that was taken, and the room that it takes until it is answered.
+struct Taken {
+    settled: oneshot::Receiver<Settled>,
     room: OwnedSemaphorePermit,
-}
-
-impl Taken {
-    /// Whether its outcome is there.
-    fn is_ready(&mut self) -> bool {
-        if let Self::Stands(begun) = self {
-            let Ok(begun) = begun.try_recv() else { return false };
-            *self = Self::Begun(begun);
-        }
-        match self {
-            Self::Settled(_) => true,
-            Self::Begun(begun) => begun.is_ready(),
-            Self::Stands(_) => false,
-        }
-    }
 }
 
 /// Answers that go out together, and what is done with them.
@@ -82,101 +57,134 @@ struct Answers {
 impl<'a> Session<'a> {
     pub(super) fn new(inbox: &'a Inbox, results: Partitions, progress: Arc<dyn Progress>) -> Self {
         let room = Arc::new(Semaphore::new(inbox.0.parts.in_flight_max));
-        let (halted, lines) = (watch::Sender::new(false), Lines::default());
-        Self { inbox, results, progress, halted, room, lines }
+        Self { inbox, results, progress, room, lines: Lines::default() }
     }
 
     /// Runs until it cannot go on.
     pub(super) async fn run(self, member: &mut dyn Intake) -> Ended {
         // As long as there is room, so that only the semaphore bounds what is under way.
-        let (give, under_way) = mpsc::channel(self.inbox.0.parts.in_flight_max);
-        let Err(ended) = tokio::try_join!(self.take_all(member, give), self.settle_all(under_way));
+        let (take, taken) = mpsc::channel(self.inbox.0.parts.in_flight_max);
+        let (begin, begun) = mpsc::channel(self.inbox.0.parts.in_flight_max);
+        let Err(ended) = tokio::try_join!(
+            self.take_all(member, take, begin),
+            self.do_all(begun),
+            self.answer_all(taken)
+        );
         ended
     }
 
     async fn take_all(
         &self,
         member: &mut dyn Intake,
-        give: mpsc::Sender<UnderWay>,
+        take: mpsc::Sender<Taken>,
+        begin: mpsc::Sender<Standing>,
     ) -> Result<Infallible, Ended> {
-        let mut halted = self.halted.subscribe();
-        let mut full = FullPartitions::default();
         loop {
             for received in member.next(TAKEN_LEN_MAX).await? {
                 let room = self.room.clone().acquire_owned().await.expect("it is never closed");
-                // The sender is in `self`, so it cannot be gone.
-                drop(halted.wait_for(|halted| !halted).await);
-                let taken = self.take(&received, &mut full).await?;
+                let (tell, settled) = oneshot::channel();
+                let first = self.take(&received, tell);
                 self.inbox.tell(|status| status.in_flight += 1);
-                // The other half ends only together with this one.
-                let _ = give.send(UnderWay { taken, room }).await;
+                // The other parts end only together with this one.
+                let _ = take.send(Taken { settled, room }).await;
+                if let Some(first) = first {
+                    let _ = begin.send(first).await;
+                }
             }
         }
     }
 
-    /// Takes one message.
-    async fn take(&self, received: &Received, full: &mut FullPartitions) -> Result<Taken, Ended> {
+    /// Takes one message. Its command, if it is the first of its aggregate, is to be begun.
+    fn take(&self, received: &Received, settled: oneshot::Sender<Settled>) -> Option<Standing> {
         let parts = &self.inbox.0.parts;
         match Wanted::read(parts.wording.as_ref(), parts.topic.name(), received) {
-            Err(settled) => Ok(Taken::Settled(settled)),
-            Ok(wanted) => match self.lines.stand(wanted) {
-                Turn::Now(wanted) => Ok(Taken::Begun(self.begin(wanted, full).await?)),
-                Turn::Later(begun) => Ok(Taken::Stands(begun)),
-            },
-        }
-    }
-
-    /// Sends a command, as often as it takes for the writer to take it.
-    async fn begin(&self, wanted: Box<Wanted>, full: &mut FullPartitions) -> Result<Begun, Ended> {
-        let mut delay = AGAIN_DELAY;
-        loop {
-            let sent = wanted.send(&self.inbox.0.parts.commands, full).await;
-            match sent.as_ref().err().map(|error| (again(error, 1), error)) {
-                Some((Again::Later, _)) => self.pause(&mut delay).await,
-                Some((Again::Elsewhere, error)) => return Err(elsewhere(error)),
-                Some((Again::Never, _)) | None => return Ok(Begun { wanted, sent }),
+            Ok(wanted) => self.lines.stand(Standing { wanted, settled }),
+            Err(without) => {
+                // Who waits for it is the part that answers, which is there.
+                let _ = settled.send(*without);
+                None
             }
         }
     }
 
-    async fn settle_all(
-        &self,
-        mut under_way: mpsc::Receiver<UnderWay>,
-    ) -> Result<Infallible, Ended> {
+    /// Does the commands of all aggregates, side by side.
+    async fn do_all(&self, mut begun: mpsc::Receiver<Standing>) -> Result<Infallible, Ended> {
+        let mut lines = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(first) = begun.recv() => lines.push(self.do_line(first)),
+                Some(ended) = lines.next() => ended?,
+            }
+        }
+    }
+
+    /// Does a command, and then those of its aggregate that stand in line behind it.
+    async fn do_line(&self, first: Standing) -> Result<(), Ended> {
+        let mut next = Some(first);
+        while let Some(Standing { wanted, settled }) = next {
+            let outcome = self.outcome(&wanted).await?;
+            next = self.lines.next(&wanted.aggregate);
+            let Wanted { place, command_id, .. } = *wanted;
+            // Who waits for it is the part that answers, which is there.
+            let _ = settled.send(Settled { place, command_id, outcome });
+        }
+        Ok(())
+    }
+
+    /// Sends a command, and again as long as that may help.
+    async fn outcome(&self, wanted: &Wanted) -> Result<Outcome, Ended> {
+        let (mut attempts, mut delay) = (0, AGAIN_DELAY);
+        loop {
+            let sent = wanted.send(&self.inbox.0.parts.commands).await;
+            attempts += u32::from(sent.is_ok());
+            let outcome = match sent {
+                Ok(sent) => sent.outcome().await,
+                Err(error) => Err(error),
+            };
+            let error = match outcome {
+                Ok(done) => return Ok(Outcome::Done(Box::new(done))),
+                Err(error) => error,
+            };
+            match again(&error, attempts) {
+                Again::Never => return Ok(Outcome::Undone(error)),
+                Again::Elsewhere => return Err(Ended::Elsewhere(error.to_string())),
+                Again::Later => {}
+            }
+            self.inbox.tell(|status| status.repeated += 1);
+            tokio::time::sleep(delay).await;
+            delay = (2 * delay).min(AGAIN_DELAY_MAX);
+        }
+    }
+
+    /// Answers all messages, in their order.
+    async fn answer_all(&self, mut taken: mpsc::Receiver<Taken>) -> Result<Infallible, Ended> {
         let mut left = None;
         loop {
             let mut next = match left.take() {
                 Some(left) => Some(left),
-                None => under_way.recv().await,
+                None => taken.recv().await,
             };
             let mut answers = Answers::default();
             while let Some(mut one) = next.take() {
-                // What is ready goes out before anything is waited for.
-                if !answers.messages.is_empty() && !one.taken.is_ready() {
+                // What is settled goes out before anything is waited for.
+                if !answers.messages.is_empty() && one.settled.is_empty() {
                     left = Some(one);
                     break;
                 }
-                self.settle(one.taken, &mut answers).await?;
+                let settled = (&mut one.settled).await.expect("its line goes on to its end");
+                self.answer(settled, &mut answers);
                 drop(one.room);
                 if answers.messages.len() >= ANSWERS_LEN_MAX {
                     break;
                 }
-                next = under_way.try_recv().ok();
+                next = taken.try_recv().ok();
             }
             self.send(answers).await?;
         }
     }
 
-    /// Waits for the outcome of a message, and writes its answer.
-    async fn settle(&self, taken: Taken, answers: &mut Answers) -> Result<(), Ended> {
-        let Settled { place, command_id, outcome } = match taken {
-            Taken::Settled(settled) => *settled,
-            Taken::Begun(begun) => self.settle_command(begun).await?,
-            Taken::Stands(begun) => {
-                let begun = begun.await.expect("the one before it is settled");
-                self.settle_command(begun).await?
-            }
-        };
+    fn answer(&self, settled: Settled, answers: &mut Answers) {
+        let Settled { place, command_id, outcome } = settled;
         let value = self.inbox.0.parts.wording.answer(place, &command_id, &outcome);
         let key = command_id.as_str();
         let message = Message {
@@ -187,42 +195,6 @@ impl<'a> Session<'a> {
         answers.messages.push((self.results.of(key), message));
         answers.problems += u64::from(!matches!(outcome, Outcome::Done(_)));
         answers.next.insert(place.partition, place.offset.next());
-        Ok(())
-    }
-
-    /// Waits for the outcome of a command, and tries again as long as that may help. Then it is
-    /// the turn of the one behind it.
-    async fn settle_command(&self, begun: Begun) -> Result<Settled, Ended> {
-        let Begun { wanted, mut sent } = begun;
-        let (mut attempts, mut delay) = (1, AGAIN_DELAY);
-        let outcome = loop {
-            let outcome = match sent {
-                Ok(sent) => sent.outcome().await,
-                Err(error) => Err(error),
-            };
-            let error = match outcome {
-                Ok(done) => break Outcome::Done(Box::new(done)),
-                Err(error) => error,
-            };
-            match again(&error, attempts) {
-                Again::Never => break Outcome::Undone(error),
-                Again::Elsewhere => return Err(elsewhere(&error)),
-                Again::Later => {}
-            }
-            self.halted.send_replace(true);
-            self.pause(&mut delay).await;
-            let commands = &self.inbox.0.parts.commands;
-            sent = wanted.send(commands, &mut FullPartitions::default()).await;
-            attempts += u32::from(sent.is_ok());
-        };
-        self.halted.send_replace(false);
-        if let Some(Standing { wanted, begun }) = self.lines.next(&wanted.aggregate()) {
-            let sent = self.begin(wanted, &mut FullPartitions::default()).await?;
-            // The half that waits for it is this one.
-            let _ = begun.send(sent);
-        }
-        let Wanted { place, command_id, .. } = *wanted;
-        Ok(Settled { place, command_id, outcome })
     }
 
     /// Only what has a durable answer is done.
@@ -241,14 +213,4 @@ impl<'a> Session<'a> {
         });
         Ok(())
     }
-
-    async fn pause(&self, delay: &mut Duration) {
-        self.inbox.tell(|status| status.repeated += 1);
-        tokio::time::sleep(*delay).await;
-        *delay = (2 * *delay).min(AGAIN_DELAY_MAX);
-    }
-}
-
-fn elsewhere(error: &CommandError) -> Ended {
-    Ended::Elsewhere(error.to_string())
 }

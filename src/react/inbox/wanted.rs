@@ -16,6 +16,8 @@ use super::{Outcome, Wording};
 pub(super) struct Wanted {
     pub(super) place: Position,
     pub(super) command_id: CommandId,
+    /// `TYPE/ID`.
+    pub(super) aggregate: String,
     aggregate_type: String,
     id: Key,
     json: Bytes,
@@ -27,12 +29,6 @@ pub(super) struct Settled {
     pub(super) place: Position,
     pub(super) command_id: CommandId,
     pub(super) outcome: Outcome,
-}
-
-/// A command that was sent, or why it never will be.
-pub(super) struct Begun {
-    pub(super) wanted: Box<Wanted>,
-    pub(super) sent: Result<Box<Sent>, CommandError>,
 }
 
 impl Wanted {
@@ -61,25 +57,18 @@ impl Wanted {
             ..SendOptions::default()
         };
         let (aggregate_type, id) = (envelope.aggregate_type, envelope.id);
-        Ok(Box::new(Self { place, command_id, aggregate_type, id, json, options }))
-    }
-
-    /// The aggregate, `TYPE/ID`.
-    pub(super) fn aggregate(&self) -> String {
-        format!("{}/{}", self.aggregate_type, self.id)
+        let aggregate = format!("{aggregate_type}/{id}");
+        Ok(Box::new(Self { place, command_id, aggregate, aggregate_type, id, json, options }))
     }
 
     /// Waits until the writer has room for it.
-    pub(super) async fn send(
-        &self,
-        commands: &Commands,
-        full: &mut FullPartitions,
-    ) -> Result<Box<Sent>, CommandError> {
+    pub(super) async fn send(&self, commands: &Commands) -> Result<Sent, CommandError> {
         let (json, options) = (self.json.clone(), self.options.clone());
-        let enqueue = commands.enqueue(&self.aggregate_type, &self.id, json, options, full);
+        let mut full = FullPartitions::default();
+        let enqueue = commands.enqueue(&self.aggregate_type, &self.id, json, options, &mut full);
         // A command that panics while it is read is a bug of its own, and stops no other.
         match AssertUnwindSafe(enqueue).catch_unwind().await {
-            Ok(sent) => Ok(Box::new(sent?)),
+            Ok(sent) => Ok(sent?),
             Err(_) => Err(panicked(self.place)),
         }
     }
@@ -87,11 +76,4 @@ impl Wanted {
 
 fn panicked(place: Position) -> CommandError {
     Failure::Bug(format!("reading the command of message {place} panicked")).into()
-}
-
-impl Begun {
-    /// Whether its outcome is there.
-    pub(super) fn is_ready(&mut self) -> bool {
-        self.sent.as_mut().map_or(true, |sent| sent.is_ready())
-    }
 }

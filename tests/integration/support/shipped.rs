@@ -9,7 +9,7 @@ use retell::config::Config;
 use retell::ports::{EventLog, ViewStore};
 use retell::projections::{AccountView, Accounts};
 use retell::read::{
-    ReplayOptions, ReplayState, ReplayStatus, VerificationState, VerificationStatus,
+    ReplayError, ReplayOptions, ReplayState, ReplayStatus, VerificationState, VerificationStatus,
 };
 use retell::write::{Done, SendOptions};
 use retell::{Key, Positions};
@@ -109,8 +109,14 @@ impl Shipped {
         projection: Option<&str>,
         options: ReplayOptions,
     ) -> ReplayStatus {
-        let id = self.0.replays().start(projection, options).expect("started");
-        self.ended(id).await
+        loop {
+            match self.0.replays().start(projection, options) {
+                Ok(id) => return self.ended(id).await,
+                // A first generation that is being built is one that is replayed.
+                Err(ReplayError::Running(id)) => drop(self.ended(id).await),
+                Err(error) => panic!("not started: {error}"),
+            }
+        }
     }
 
     /// Verifies one projection, or all, and waits for what is found.
