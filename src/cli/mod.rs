@@ -28,6 +28,19 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 /// Event sourcing and CQRS on Kafka and Redis
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// use clap::Parser;
+/// use retell::cli::Cli;
+///
+/// let wrong = Cli::try_parse_from(["retell", "replays"]).expect_err("no such command");
+/// assert!(wrong.to_string().contains("replay"));
+/// let cli = Cli::try_parse_from(["retell", "completions", "bash"])?;
+/// assert_eq!(retell::cli::run(cli), ExitCode::SUCCESS);
+/// # Ok::<(), clap::Error>(())
+/// ```
 #[derive(Debug, clap::Parser)]
 #[command(name = "retell", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {

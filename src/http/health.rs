@@ -29,6 +29,19 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why a node cannot be used, in full.
+///
+/// ```
+/// use retell::{app::App, gate::GateState};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().build().await?;
+/// let door = app.door();
+/// door.ready().await;
+/// door.store_gate.set(GateState::Waiting("no answer".to_owned()));
+/// let reason = door.not_ready().await.remove(0);
+/// assert_eq!((reason.code, reason.detail.as_str()), ("views_unavailable", "no answer"));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Reason {
     /// Stable, in snake case.

@@ -70,6 +70,21 @@ use frame::FrameLayer;
 use request_id::RequestIds;
 
 /// What the door opens to: handles, cheap to clone.
+///
+/// ```
+/// use axum::{body::Body, http::Request};
+/// use retell::{app::App, http};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().build().await?;
+/// let door = app.door();
+/// door.ready().await;
+/// let request = Request::get("/health/ready").body(Body::empty())?;
+/// let answer = http::router(door).oneshot(request).await?;
+/// assert_eq!(answer.status(), 200);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Door {
     /// Knows who asks.
@@ -117,6 +132,18 @@ pub struct Door {
 }
 
 /// Who answers, for status.
+///
+/// ```
+/// use retell::{app::App, config::Config};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = Config::ephemeral();
+/// config.node.id = "a".to_owned();
+/// let app = App::builder(config).build().await?;
+/// let node = app.door().node;
+/// assert_eq!(serde_json::to_value(&node)?["id"], "a");
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct NodeInfo {
     /// The node's name.

@@ -22,13 +22,55 @@ use crate::write::{CommandError, Commands, SendOptions};
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// What a tick asks for.
+///
+/// ```
+/// use retell::react::timer::OnTick;
+/// use retell::{Instruction, Tick, Time};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// let dark: OnTick = |_| Instruction::to::<Light>("cellar", &LightCommand::SwitchOff {});
+/// let tick = Tick { time: Time::from_millis(60_000), text: "a minute".to_owned() };
+/// let expected = Instruction::to::<Light>("cellar", &LightCommand::SwitchOff {});
+/// assert_eq!(dark(&tick), expected);
+/// ```
 pub type OnTick = fn(&Tick) -> Instruction;
 
 /// The handle to the timer. Cheap to clone.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Instruction, Tick, app::App, config::Config};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// fn dark(_: &Tick) -> Instruction {
+///     Instruction::to::<Light>("cellar", &LightCommand::SwitchOff {})
+/// }
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = Config::ephemeral();
+/// (config.timer.enabled, config.timer.interval) = (true, Duration::from_millis(10));
+/// let app = App::builder(config).aggregate::<Light>(()).timer(dark).build().await?;
+/// let timer = app.door().timer;
+/// # while timer.status().last.is_none() { tokio::time::sleep(Duration::from_millis(5)).await }
+/// // After a while there was a tick.
+/// assert!(timer.status().command_id.is_some_and(|id| id.starts_with("timer:")));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Timer(watch::Receiver<TimerStatus>);
 
 /// How the timer stands.
+///
+/// ```
+/// use retell::app::App;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().build().await?;
+/// let status = app.door().timer.status();
+/// assert!(!status.enabled && status.last.is_none());
+/// assert_eq!(status.interval_ms, 60_000);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct TimerStatus {
     /// Whether it runs on this node.

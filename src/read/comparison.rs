@@ -10,6 +10,27 @@ use serde_json::Value;
 use crate::contract::Position;
 
 /// How far a comparison is, and what it has found.
+///
+/// ```
+/// use retell::{app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// app.view::<Lights>("hall", done.position).await?;
+/// let mut changes = app.verifications().changes();
+/// let id = app.verifications().start(Some("lights"))?;
+/// # while !app.verifications().get(id).expect("it began").state.is_final() {
+/// #     changes.changed().await?;
+/// # }
+/// // When it has ended:
+/// let compared = app.verifications().get(id).expect("it is remembered").compared;
+/// assert_eq!((compared.views, compared.differences, compared.first), (1, 0, None));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Serialize)]
 pub struct Compared {
     /// Views that were compared.
@@ -25,6 +46,18 @@ pub struct Compared {
 }
 
 /// A view that is not what the log makes of it.
+///
+/// ```
+/// use retell::read::{Difference, What};
+/// use serde_json::json;
+///
+/// let (live, log) = (Some(json!({"on": false})), Some(json!({"on": true})));
+/// let (projection, key, position) = ("lights", "hall".to_owned(), "5@1234".parse()?);
+/// let difference = Difference { projection, key, of: What::View, position, live, log };
+/// let json = serde_json::to_value(&difference)?;
+/// assert_eq!((&json["of"], &json["position"]), (&json!("view"), &json!("5@1234")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct Difference {
     /// The projection.
@@ -42,6 +75,15 @@ pub struct Difference {
 }
 
 /// What of a view differs.
+///
+/// ```
+/// use retell::read::What;
+/// use serde_json::json;
+///
+/// let differ = [What::View, What::Index("owner,balance".to_owned())];
+/// assert_eq!(serde_json::to_value(differ)?, json!(["view", {"index": "owner,balance"}]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {

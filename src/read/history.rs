@@ -26,6 +26,14 @@ const WAYPOINT_COMMITS: u64 = 64;
 const WAYPOINT_OFFSETS: u64 = 256;
 
 /// The projection `history`.
+///
+/// ```
+/// use retell::read::{AnyProjection, History, ViewKind};
+///
+/// let history = History::new(vec!["light"]);
+/// assert_eq!((history.name().as_str(), history.kind()), ("history", ViewKind::Records));
+/// assert!(history.knows("light") && !history.knows("lamp"));
+/// ```
 #[derive(Debug)]
 pub struct History {
     name: Name,

@@ -15,6 +15,23 @@ pub(super) struct ProjectionMeasures {
 }
 
 /// What was counted of one projection.
+///
+/// ```
+/// use retell::{app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// app.view::<Lights>("hall", done.position).await?;
+/// let mut measured = app.views().measured();
+/// let lights = measured.find(|it| it.projection == "lights").expect("it is one of them");
+/// assert!(lights.hits + lights.misses > 0, "the view was looked for");
+/// # drop(measured);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MeasuredProjection {
     /// Its name.

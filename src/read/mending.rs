@@ -38,6 +38,15 @@ const CHUNK_RECORDS_MAX: usize = 2_000;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 
 /// What a retry has done.
+///
+/// ```
+/// use retell::read::Retried;
+/// use serde_json::json;
+///
+/// let retried = Retried { applied: 3, parked: None };
+/// assert_eq!(serde_json::to_value(retried)?, json!({"applied": 3, "parked": null}));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Retried {
     /// Records that are in the view now.
@@ -47,6 +56,17 @@ pub struct Retried {
 }
 
 /// Why a sequence was not mended.
+///
+/// ```
+/// use retell::{app::App, read::MendError};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().build().await?;
+/// let id = "00112233445566778899aabbccddeeff".parse()?;
+/// let error = app.views().retry_parked(&id).await.expect_err("nothing is parked");
+/// assert!(matches!(error, MendError::Unknown(unknown) if unknown == id));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MendError {

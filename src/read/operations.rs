@@ -7,12 +7,40 @@ use crate::ports::StoreError;
 use super::requests::{Operation, Queues, Request};
 
 /// Operates projections. Cheap to clone.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// app.operations().pause("lights").await?;
+/// let paused = |app: &App| app.views().list().iter().any(|it| it.name == "lights" && it.paused);
+/// assert!(paused(&app));
+/// app.operations().resume("lights").await?;
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Operations {
     queues: Queues,
 }
 
 /// Why an operation was not done.
+///
+/// ```
+/// use retell::{app::App, read::OperationError};
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let error = app.operations().roll_back("lights").await.expect_err("there was no replay");
+/// assert!(matches!(error, OperationError::NothingBefore));
+/// let error = app.operations().pause("lamps").await.expect_err("there are no lamps");
+/// assert_eq!(error.to_string(), "there is no projection `lamps`");
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OperationError {

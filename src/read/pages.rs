@@ -13,7 +13,8 @@ use crate::ports::RangeQuery;
 
 use super::generations::Live;
 use super::index::{ListQuery, Plan, Unlisted};
-use super::queries::{Entry, Look, QueryError, Views, position};
+use super::queries::{Entry, Look, Views, position};
+use super::query_error::QueryError;
 use super::standing::indexes;
 use super::status::ViewKind;
 use super::waiting::Waiting;
@@ -23,6 +24,29 @@ use super::waiting::Waiting;
 const SLACK: usize = 4;
 
 /// Some views of a list, in its order.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Positions, app::App, read::ListQuery, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let (mut seen, wait) = (Positions::default(), Duration::from_secs(5));
+/// for id in ["attic", "cellar", "hall"] {
+///     let order = LightCommand::SwitchOn {};
+///     let done = app.commands().send::<Light>(id, order, SendOptions::default()).await?;
+///     seen.add(done.position);
+/// }
+/// let query = ListQuery { limit: 2, ..ListQuery::default() };
+/// let page = app.views().page("lights", &query, &seen, wait).await?;
+/// let query = ListQuery { cursor: page.next_cursor, ..query };
+/// let last = app.views().page("lights", &query, &seen, wait).await?;
+/// assert_eq!((page.views.len(), last.views.len(), last.next_cursor), (2, 1, None));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The JSON of each.

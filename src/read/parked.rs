@@ -71,6 +71,17 @@ pub(crate) struct Poison {
 }
 
 /// The event at which a sequence was parked.
+///
+/// ```
+/// use retell::{Version, read::ParkedEvent};
+/// use serde_json::json;
+///
+/// let (event_type, version) = (Some("Dimmed".to_owned()), Some(Version(3)));
+/// let event = ParkedEvent { event_type, version, data: r#"{"to":-1}"#.to_owned() };
+/// let shown = json!({"type": "Dimmed", "version": 3, "data": r#"{"to":-1}"#});
+/// assert_eq!(serde_json::to_value(event)?, shown);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct ParkedEvent {
     /// Its type; none if the record itself cannot be read.
@@ -83,6 +94,36 @@ pub struct ParkedEvent {
 }
 
 /// An aggregate that a projection holds back.
+///
+/// ```
+/// use retell::{Projection, Recorded, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, LightEvent, LightView};
+///
+/// struct Broken;
+///
+/// impl Projection for Broken {
+///     type Aggregate = Light;
+///     type View = LightView;
+///     const NAME: &'static str = "broken";
+///     const REVISION: u32 = 1;
+///
+///     fn fold(&self, _: Option<LightView>, _: &LightEvent, _: &Recorded<'_>)
+///         -> Option<LightView>
+///     {
+///         panic!("a bug")
+///     }
+/// }
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Broken).build().await?;
+/// # app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// # while app.views().parked().is_empty() { tokio::task::yield_now().await }
+/// let parked = app.views().parked().remove(0);
+/// assert_eq!((parked.aggregate.as_str(), parked.position), ("light/hall", done.position));
+/// assert!(parked.error.contains("a bug"));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct ParkedSequence {
     /// How it is named: the same as long as it is parked, through replays and restarts.
@@ -107,6 +148,13 @@ pub struct ParkedSequence {
 }
 
 /// What becomes of a sequence.
+///
+/// ```
+/// use retell::read::ParkedState;
+///
+/// assert_eq!(serde_json::to_value(ParkedState::Discarded)?, "discarded");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParkedState {
@@ -117,11 +165,26 @@ pub enum ParkedState {
 }
 
 /// The name of a sequence in a URL: 32 hex digits over the projection and the aggregate.
+///
+/// ```
+/// use retell::read::ParkedId;
+///
+/// let id: ParkedId = "00112233445566778899AABBCCDDEEFF".parse()?;
+/// assert_eq!(id.to_string(), "00112233445566778899aabbccddeeff");
+/// # Ok::<(), retell::read::InvalidParkedId>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ParkedId(String);
 
 /// A text that names no sequence.
+///
+/// ```
+/// use retell::read::{InvalidParkedId, ParkedId};
+///
+/// assert_eq!("account/ann".parse::<ParkedId>(), Err(InvalidParkedId));
+/// assert!(InvalidParkedId.to_string().contains("32 hex digits"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the id of a parked sequence is 32 hex digits, as GET /admin/parked lists them")]
 pub struct InvalidParkedId;

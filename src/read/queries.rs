@@ -22,6 +22,7 @@ use super::generations::Live;
 use super::measured::ProjectionMeasures;
 use super::pace::Pace;
 use super::past::Records;
+use super::query_error::QueryError;
 use super::recent_lag::RecentLag;
 use super::reload::Reload;
 use super::sample::Sampled;
@@ -31,6 +32,23 @@ use super::waiting::Waiting;
 use super::workspace::doc_key;
 
 /// Answers queries. Cheap to clone.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Key, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let (hall, wait) = (Key::new("hall")?, Duration::from_secs(5));
+/// let found = app.views().get("lights", &hall, &done.position.into(), wait).await?;
+/// assert_eq!(found.view, r#"{"on":true,"switched":1}"#);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Views(pub(super) Arc<Inner>);
 
@@ -67,90 +85,30 @@ pub(super) struct Entry {
 }
 
 /// A view as it is stored.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Key, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let (hall, wait) = (Key::new("hall")?, Duration::from_secs(5));
+/// let found = app.views().get("lights", &hall, &done.position.into(), wait).await?;
+/// let upto = found.positions.get(done.position.partition).expect("its partition");
+/// assert!(upto >= done.position.offset);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The view's JSON.
     pub view: Bytes,
     /// Everything up to here is in it; one position, or one for each partition when merged.
     pub positions: Positions,
-}
-
-/// Why a query has no view.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QueryError {
-    /// There is no such projection. Do not retry.
-    #[error("there is no projection `{0}`")]
-    UnknownProjection(String),
-    /// There is no view under this key, as of these positions.
-    #[error("there is no view under this key")]
-    NotFound {
-        /// Everything up to here is known.
-        positions: Positions,
-    },
-    /// The views have not come to the position, or are being rebuilt. Retry later.
-    #[error("the views are behind: {0}")]
-    Behind(String),
-    /// Merged views are read by key only. Do not retry.
-    #[error("the views of `{0}` are merged over the partitions: they are read by key, not listed")]
-    NotListed(String),
-    /// No index serves the list. Do not retry.
-    #[error("the parameter `{parameter}`: {detail}")]
-    NotServed {
-        /// The parameter that none serves.
-        parameter: String,
-        /// Why.
-        detail: String,
-        /// The fields of each index.
-        indexes: Vec<Vec<&'static str>>,
-    },
-    /// The value of a parameter is none. Do not retry.
-    #[error("the parameter `{parameter}` must be {expected}")]
-    BadValue {
-        /// Which parameter.
-        parameter: String,
-        /// What its value may be.
-        expected: String,
-    },
-    /// The cursor is not one that a page of the same query gave. Do not retry.
-    #[error("the cursor is not one that a page of this query gave; begin without one")]
-    BadCursor,
-    /// The position is beyond the log's end. Do not retry.
-    #[error("position {position} is not in the log, whose partition ends at {end}")]
-    PositionUnknown {
-        /// What was asked for.
-        position: Position,
-        /// The log's end.
-        end: Offset,
-    },
-    /// The position's partition does not exist. Do not retry.
-    #[error("position {position} is not in the log, which has {partitions} partitions")]
-    PartitionUnknown {
-        /// What was asked for.
-        position: Position,
-        /// How many partitions there are.
-        partitions: u32,
-    },
-    /// The log did not answer a question about its end. Retry later.
-    #[error("the log is unavailable: {0}")]
-    LogUnavailable(String),
-    /// A record of the log cannot be read as what it must be. A person must look.
-    #[error("the history of {what} cannot be read: {detail}")]
-    Unreadable {
-        /// Of what.
-        what: String,
-        /// Where and why.
-        detail: String,
-    },
-    /// As many requests read the log as may. Retry later.
-    #[error("all {0} readers of the log are in use (history.readers_max)")]
-    ReadersBusy(usize),
-    /// There are as many event streams as may be. Retry later.
-    #[error("there are {0} event streams already (streams.streams_max)")]
-    StreamsFull(usize),
-    /// The view store does not answer. Retry later.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// What one look at the store gave.

@@ -16,6 +16,22 @@ use super::rate::Rate;
 use super::requests::{Queues, Request};
 
 /// Starts replays and tells of them. Cheap to clone.
+///
+/// ```
+/// use retell::{app::App, read::{ReplayOptions, ReplayState}};
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let mut changes = app.replays().changes();
+/// let id = app.replays().start(Some("lights"), ReplayOptions::default())?;
+/// while !app.replays().get(id).is_some_and(|it| it.state.is_final()) {
+///     changes.changed().await?;
+/// }
+/// assert_eq!(app.replays().list()[0].state, ReplayState::Done);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Replays {
     jobs: Jobs<ReplayPart>,
@@ -23,6 +39,22 @@ pub struct Replays {
 }
 
 /// How a replay is done.
+///
+/// ```
+/// use std::num::NonZeroU32;
+///
+/// use retell::{app::App, read::ReplayOptions};
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let slowly = ReplayOptions { records_per_second: NonZeroU32::new(500), require_equal: true };
+/// let id = app.replays().start(None, slowly)?;
+/// let status = app.replays().get(id).expect("it began");
+/// assert!(status.require_equal && status.records_per_second == NonZeroU32::new(500));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplayOptions {
     /// The most records that it reads, and views that it compares, in a second, over all
@@ -50,6 +82,19 @@ pub(super) struct Terms {
 }
 
 /// Where a replay stands.
+///
+/// ```
+/// use retell::{app::App, read::ReplayOptions};
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let id = app.replays().start(Some("lights"), ReplayOptions::default())?;
+/// let status = app.replays().get(id).expect("it began");
+/// assert_eq!((status.id, status.projections), (id, vec!["lights"]));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ReplayStatus {
     /// Its id.
@@ -76,6 +121,15 @@ pub struct ReplayStatus {
 }
 
 /// How a replay stands.
+///
+/// ```
+/// use retell::read::ReplayState;
+///
+/// // It waits for somebody who flips or cancels it.
+/// assert!(!ReplayState::Differs.is_final() && ReplayState::Cancelled.is_final());
+/// assert_eq!(serde_json::to_value(ReplayState::Differs)?["state"], "differs");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReplayState {
@@ -96,6 +150,17 @@ pub enum ReplayState {
 }
 
 /// Why a replay was not started, or not flipped.
+///
+/// ```
+/// use retell::{app::App, read::{ReplayError, ReplayOptions}};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().build().await?;
+/// let started = app.replays().start(Some("lamps"), ReplayOptions::default());
+/// let error = started.expect_err("there are no lamps");
+/// assert!(matches!(&error, ReplayError::UnknownProjection(name) if name == "lamps"));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {

@@ -18,6 +18,19 @@ pub(super) struct Sample {
 }
 
 /// What samples of a projection have shown since the process started.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// for projection in app.views().list() {
+///     assert_eq!(projection.sampled.differences, 0, "{}", projection.name);
+/// }
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Sampled {
     /// Samples that were compared.

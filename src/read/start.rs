@@ -29,6 +29,44 @@ use super::supervisor::{Published, Shared, Supervisor};
 use super::verification::Verifications;
 
 /// What the read loop is made of.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use retell::adapters::{SystemClock, memory::{MemoryLog, MemoryViews}};
+/// # use retell::config::Config;
+/// # use retell::gate::{Gate, GateState};
+/// # use retell::log::{Checks, Partitions};
+/// # use retell::ports::{Ids, Tails};
+/// use retell::read::{self, History, Projections, ReadParts};
+/// # #[tokio::main] async fn main() {
+/// # let (clock, gate, config) = (Arc::new(SystemClock), Gate::default(), Config::defaults());
+/// # let (partitions, ids) = (Partitions::new(4).expect("some"), Ids::new(clock.clone()));
+/// gate.set(GateState::Open);
+/// let mut projections = Projections::default();
+/// projections.add(Arc::new(History::new(vec!["light"]))).expect("it is the first");
+/// let parts = ReadParts {
+///     log: Arc::new(MemoryLog::new(partitions, clock.clone())),
+///     store: Arc::new(MemoryViews::new(clock)),
+///     log_gate: gate.clone(),
+///     store_gate: gate,
+///     bookmarks: None,
+///     projections,
+///     instance: ids.next(),
+///     ids,
+///     node: "a".to_owned(),
+///     read: config.read,
+///     replay: config.replay,
+///     history: config.history,
+///     streams: config.streams,
+///     verify: config.verify,
+///     tails: Tails::new(partitions),
+/// #     checks: Checks::default(),
+/// };
+/// let (stop, mut tasks) = Default::default();
+/// let reading = read::start(parts, &stop, &mut tasks);
+/// assert_eq!(reading.views.list()[0].name, "history");
+/// # }
+/// ```
 pub struct ReadParts {
     /// The log.
     pub log: Arc<dyn EventLog>,
@@ -66,6 +104,43 @@ pub struct ReadParts {
 }
 
 /// The handles to the read loop. Cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use retell::adapters::{SystemClock, memory::{MemoryLog, MemoryViews}};
+/// # use retell::config::Config;
+/// # use retell::gate::Gate;
+/// # use retell::log::{Checks, Partitions};
+/// # use retell::ports::{Ids, Tails};
+/// use retell::read::{self, Projections, ReadParts, Reading, ReplayError, ReplayOptions};
+/// # #[tokio::main] async fn main() {
+/// # let (clock, gate, config) = (Arc::new(SystemClock), Gate::default(), Config::defaults());
+/// # let (partitions, ids) = (Partitions::new(4).expect("some"), Ids::new(clock.clone()));
+/// # let parts = ReadParts {
+/// #     log: Arc::new(MemoryLog::new(partitions, clock.clone())),
+/// #     store: Arc::new(MemoryViews::new(clock)),
+/// #     log_gate: gate.clone(),
+/// #     store_gate: gate,
+/// #     bookmarks: None,
+/// #     projections: Projections::default(),
+/// #     instance: ids.next(),
+/// #     ids,
+/// #     node: "a".to_owned(),
+/// #     read: config.read,
+/// #     replay: config.replay,
+/// #     history: config.history,
+/// #     streams: config.streams,
+/// #     verify: config.verify,
+/// #     tails: Tails::new(partitions),
+/// #     checks: Checks::default(),
+/// # };
+/// # let (stop, mut tasks) = Default::default();
+/// let Reading { views, replays, .. } = read::start(parts, &stop, &mut tasks);
+/// assert!(views.list().is_empty(), "there is no projection");
+/// let started = replays.start(Some("lights"), ReplayOptions::default());
+/// assert!(matches!(started, Err(ReplayError::UnknownProjection(_))));
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Reading {
     /// Answers queries.

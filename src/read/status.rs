@@ -12,6 +12,20 @@ use crate::contract::{Offset, Partition, Time};
 use super::sample::Sampled;
 
 /// A projection, and where it stands.
+///
+/// ```
+/// use retell::{app::App, read::ViewKind};
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let all = app.views().list();
+/// let lights = all.iter().find(|it| it.name == "lights").expect("it is one of them");
+/// assert_eq!((lights.revision, &lights.keyed_by), (1, &ViewKind::Aggregate("light")));
+/// assert!(lights.generation.is_some() && !lights.paused);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ProjectionInfo {
     /// Its name.
@@ -44,6 +58,15 @@ pub struct ProjectionInfo {
 }
 
 /// What the keys of a projection are.
+///
+/// ```
+/// use retell::read::ViewKind;
+/// use serde_json::json;
+///
+/// let kinds = [ViewKind::Aggregate("light"), ViewKind::Merged];
+/// assert_eq!(serde_json::to_value(kinds)?, json!([{"aggregate": "light"}, "merged"]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViewKind {
@@ -56,6 +79,17 @@ pub enum ViewKind {
 }
 
 /// Where one partition of one generation stands.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Offset, Partition, Time, read::{LaneState, LaneStatus}};
+///
+/// let (partition, time) = (Partition(5), Some(Time::from_millis(1_000)));
+/// let (next, state) = (Offset(1234), LaneState::Following);
+/// let lane = LaneStatus { partition, next, lag: 2, state, time, parked: 0 };
+/// assert_eq!(lane.lag_time(Time::from_millis(1_500)), Duration::from_millis(500));
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct LaneStatus {
     /// The partition.
@@ -86,6 +120,16 @@ impl LaneStatus {
 }
 
 /// What a lane is doing.
+///
+/// ```
+/// use retell::read::LaneState;
+/// use serde_json::json;
+///
+/// let waiting = LaneState::Waiting { reason: "no broker answers".to_owned() };
+/// let shown = json!({"state": "waiting", "reason": "no broker answers"});
+/// assert_eq!(serde_json::to_value(waiting)?, shown);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -21,6 +21,19 @@ use super::status::ViewKind;
 const ID_LEN_MAX: usize = 255;
 
 /// The projection `traces`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use retell::adapters::SystemClock;
+/// use retell::read::{AnyProjection, Traces};
+///
+/// let day = Duration::from_secs(86_400);
+/// let traces = Traces::new(vec!["light"], day, 1_000, Arc::new(SystemClock));
+/// assert_eq!(traces.name().as_str(), Traces::NAME);
+/// assert!(traces.reads_records());
+/// ```
 pub struct Traces {
     name: Name,
     types: Vec<&'static str>,
@@ -30,6 +43,27 @@ pub struct Traces {
 }
 
 /// What a trace is asked for by.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::events::{CommandId, Metadata};
+/// use retell::{app::App, read::TraceBy, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let metadata = Metadata { causation_id: Some("switch-7".to_owned()), ..Metadata::default() };
+/// let command_id = Some(CommandId::from_client("order-1")?);
+/// let options = SendOptions { command_id, metadata, ..SendOptions::default() };
+/// let done = app.commands().send::<Light>("hall", LightCommand::SwitchOn {}, options).await?;
+/// let (after, wait) = (done.position.into(), Duration::from_secs(5));
+/// for (by, id) in [(TraceBy::Causation, "switch-7"), (TraceBy::Command, "order-1")] {
+///     assert_eq!(app.views().trace(by, id, 10, &after, wait).await?.records.len(), 1);
+/// }
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TraceBy {
     /// The correlation id that the records share.

@@ -15,6 +15,22 @@ use super::parked::ParkedSequence;
 use super::requests::{Queues, Request};
 
 /// Starts verifications and tells of them. Cheap to clone.
+///
+/// ```
+/// use retell::{app::App, read::VerificationState};
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let mut changes = app.verifications().changes();
+/// let id = app.verifications().start(Some("lights"))?;
+/// while !app.verifications().get(id).is_some_and(|it| it.state.is_final()) {
+///     changes.changed().await?;
+/// }
+/// assert_eq!(app.verifications().list()[0].state, VerificationState::Equal);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Verifications {
     jobs: Jobs<VerificationPart>,
@@ -32,6 +48,19 @@ pub(super) struct VerificationPart {
 }
 
 /// Where a verification stands.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{Light, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let id = app.verifications().start(Some("lights"))?;
+/// let status = app.verifications().get(id).expect("it began");
+/// assert_eq!((status.id, status.projections), (id, vec!["lights"]));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct VerificationStatus {
     /// Its id.
@@ -56,6 +85,14 @@ pub struct VerificationStatus {
 }
 
 /// How a verification stands.
+///
+/// ```
+/// use retell::read::VerificationState;
+///
+/// assert!(!VerificationState::Running.is_final() && VerificationState::Differs.is_final());
+/// assert_eq!(serde_json::to_value(VerificationState::Equal)?["state"], "equal");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum VerificationState {
@@ -75,6 +112,17 @@ pub enum VerificationState {
 }
 
 /// Why a verification was not started.
+///
+/// ```
+/// use retell::{app::App, read::VerificationError};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().build().await?;
+/// let error = app.verifications().start(Some("lamps")).expect_err("there are no lamps");
+/// assert!(matches!(error, VerificationError::UnknownProjection(_)));
+/// assert_eq!(error.to_string(), "there is no projection `lamps`");
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerificationError {

@@ -14,7 +14,8 @@ use crate::ports::{Space, Watch};
 use super::generations::Live;
 use super::lane::Progress;
 use super::pace::Pace;
-use super::queries::{Entry, Inner, Miss, QueryError};
+use super::queries::{Entry, Inner, Miss};
+use super::query_error::QueryError;
 use super::status::LaneState;
 
 /// How long a wait goes on before the log is asked whether the position exists at all.

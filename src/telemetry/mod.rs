@@ -14,6 +14,15 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 pub use otlp::Collector;
 
 /// How log lines look.
+///
+/// ```
+/// use retell::telemetry::{self, Lines};
+///
+/// telemetry::start("warn,retell=info", Lines::Json)?;
+/// tracing::info!(lights = 3, "as one line of JSON");
+/// assert!(telemetry::start("info", Lines::Text).is_err(), "it has begun");
+/// # Ok::<(), telemetry::TelemetryError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lines {
     /// For people.
@@ -23,6 +32,14 @@ pub enum Lines {
 }
 
 /// Why nothing is logged.
+///
+/// ```
+/// use retell::telemetry::{self, Lines, TelemetryError};
+///
+/// let error = telemetry::start("retell=loud", Lines::Text).expect_err("no such level");
+/// assert!(matches!(error, TelemetryError::Filter(_)));
+/// assert!(error.to_string().starts_with("the log filter: "));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {

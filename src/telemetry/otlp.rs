@@ -20,6 +20,29 @@ const GATHER: Duration = Duration::from_secs(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where spans go, and from whom.
+///
+/// ```
+/// use axum::{Json, Router, routing::post};
+/// use retell::{shutdown::Shutdown, spans, telemetry::Collector};
+/// # use tokio::net::TcpListener;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (told, mut heard) = tokio::sync::mpsc::channel(1);
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let url = format!("http://{}/v1/traces", listener.local_addr()?);
+/// # let take = |Json(message): Json<serde_json::Value>| async move {
+/// #     drop(told.send(message).await);
+/// # };
+/// let routes = Router::new().route("/v1/traces", post(take));
+/// tokio::spawn(axum::serve(listener, routes).into_future());
+/// let collector = Collector { url, node: "a".to_owned() };
+/// let taken = spans::start(100, 16);
+/// tokio::spawn(collector.run(taken, Shutdown::default()));
+/// drop(spans::request(None)); // one that begins and ends
+/// let message = heard.recv().await.expect("it came");
+/// assert_eq!(message["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "request");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Collector {
     /// Such as `http://localhost:4318/v1/traces`.

@@ -16,6 +16,26 @@ use crate::ports::{
 use super::reading::next_chunk;
 
 /// The commits of a log.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use retell::adapters::{SystemClock, memory::MemoryLog};
+/// # use retell::{app::App, log::Partitions, write::SendOptions};
+/// use retell::{ports::CopySource, transfer::LogSource};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let partitions = Partitions::new(4).expect("some");
+/// # let log = Arc::new(MemoryLog::new(partitions, Arc::new(SystemClock)));
+/// # let app = App::ephemeral().log(log.clone()).aggregate::<Light>(()).build().await?;
+/// # app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let source = LogSource::open(log).await?;
+/// let commits = source.commits(done.position.partition).await?.next().await?;
+/// assert_eq!(commits[0].key.as_deref(), Some(&b"light/hall"[..]));
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct LogSource {
     log: Arc<dyn EventLog>,
     origin: Origin,

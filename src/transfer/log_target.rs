@@ -24,6 +24,34 @@ use super::reading::{PATIENCE, next_chunk};
 const NODE: &str = "log-copy";
 
 /// A log that is to become a copy.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use retell::adapters::{SystemClock, memory::MemoryLog};
+/// # use retell::{app::App, log::Partitions, write::SendOptions};
+/// use retell::ports::{CopySource, Ids};
+/// use retell::transfer::{LogSource, LogTarget, Phase, Progress, copy};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # struct Unwatched;
+/// # impl Progress for Unwatched {
+/// #     fn begin(&self, _: Phase, _: u64) {}
+/// #     fn advance(&self, _: u64) {}
+/// #     fn say(&self, _: &str) {}
+/// # }
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (partitions, clock) = (Partitions::new(4).expect("some"), Arc::new(SystemClock));
+/// # let [old, new] = [(); 2].map(|()| Arc::new(MemoryLog::new(partitions, clock.clone())));
+/// # let app = App::ephemeral().log(old.clone()).aggregate::<Light>(()).build().await?;
+/// # app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let source = LogSource::open(old).await?;
+/// let target = LogTarget::new(new, source.origin().clone(), Ids::new(clock))?;
+/// let report = copy(&source, &target, &Unwatched).await?;
+/// assert!(report.is_equal() && report.copied() == 1);
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct LogTarget {
     log: Arc<dyn EventLog>,
     origin: Origin,

@@ -35,6 +35,20 @@ const RETRIES_MAX: u32 = 5;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What a copy is doing.
+///
+/// ```
+/// use retell::transfer::Phase;
+///
+/// /// What a person is told while a copy goes on.
+/// const fn told(phase: Phase) -> &'static str {
+///     match phase {
+///         Phase::Comparing => "looking at what is there",
+///         Phase::Copying => "copying",
+///         Phase::Verifying => "reading it again",
+///     }
+/// }
+/// assert_eq!(told(Phase::Copying), "copying");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
     /// What is in the target already is compared with the source.
@@ -46,6 +60,34 @@ pub enum Phase {
 }
 
 /// Is told how far a copy is.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use retell::transfer::{Phase, Progress};
+///
+/// /// Counts the commits of a phase.
+/// #[derive(Default)]
+/// struct Count(AtomicU64);
+///
+/// impl Progress for Count {
+///     fn begin(&self, _: Phase, _: u64) {
+///         self.0.store(0, Ordering::Relaxed);
+///     }
+///
+///     fn advance(&self, records: u64) {
+///         self.0.fetch_add(records, Ordering::Relaxed);
+///     }
+///
+///     fn say(&self, what: &str) {
+///         eprintln!("{what}");
+///     }
+/// }
+/// let count = Count::default();
+/// count.begin(Phase::Copying, 500);
+/// count.advance(80);
+/// assert_eq!(count.0.into_inner(), 80);
+/// ```
 pub trait Progress: Sync {
     /// A phase begins, in which about so many records will be read.
     fn begin(&self, phase: Phase, records: u64);

@@ -7,6 +7,21 @@ use crate::log::Sum;
 use crate::ports::LeftBehind;
 
 /// A finished copy. It is a good one only if it [`is_equal`](Report::is_equal).
+///
+/// ```
+/// # use retell::{Partition, log::Digest, ports::LeftBehind};
+/// use retell::transfer::{PartitionReport, Report};
+///
+/// # let (partition, left_behind) = (Partition(0), LeftBehind::default());
+/// # let mut digest = Digest::default();
+/// # digest.add(Some(b"light/hall"), b"{}");
+/// # let [source, target] = [digest.sum(), digest.sum()];
+/// let whole = PartitionReport { partition, copied: 0, left_behind, source, target };
+/// let report = Report { partitions: vec![whole], has_grown: false };
+/// // The copy is a good one, and was there before.
+/// assert!(report.is_equal());
+/// assert_eq!((report.records(), report.copied()), (1, 0));
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Each partition, by its number.
@@ -16,6 +31,18 @@ pub struct Report {
 }
 
 /// What became of one partition.
+///
+/// ```
+/// use retell::log::Digest;
+/// use retell::{Partition, ports::LeftBehind, transfer::PartitionReport};
+///
+/// let (mut source, target) = (Digest::default(), Digest::default());
+/// source.add(Some(b"light/hall"), b"{}");
+/// let (partition, left_behind) = (Partition(5), LeftBehind::default());
+/// let (source, target) = (source.sum(), target.sum());
+/// let report = PartitionReport { partition, copied: 0, left_behind, source, target };
+/// assert!(!report.is_equal(), "the target lacks a commit");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct PartitionReport {
     /// Which.

@@ -11,6 +11,21 @@ use crate::contract::{Position, Target, Time, Version};
 use crate::events::{CommandId, StoredEvent};
 
 /// The outcome of a command that was done: what it decided, and where that is in the log.
+///
+/// ```
+/// use retell::{Version, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// assert_eq!((done.target.as_str(), done.version), ("light/hall", Version(1)));
+/// assert_eq!(done.events[0].event_type, "SwitchedOn");
+/// assert!(!done.replayed);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Done {
     /// The aggregate.
@@ -30,6 +45,21 @@ pub struct Done {
 }
 
 /// One event of an answer.
+///
+/// ```
+/// use retell::{Version, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let event = done.events().next().expect("it was off");
+/// assert_eq!((event.event_type, event.version), ("SwitchedOn", Version(1)));
+/// assert_eq!(event.time, done.time);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct DoneEvent<'a> {
     /// The event's id.

@@ -76,6 +76,21 @@ pub struct LogEventStore<A> {
 }
 
 /// An aggregate as it was loaded, with the version that a commit must find.
+///
+/// ```
+/// use cqrs_es::EventStore;
+/// use retell::{Version, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let hall = app.event_store::<Light>().load_aggregate("hall").await?;
+/// assert_eq!((hall.id(), hall.version()), ("hall", Version(1)));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LogContext<A> {
     id: Key,

@@ -5,6 +5,15 @@ use std::fmt;
 use crate::contract::Version;
 
 /// What a command is decided on, or it is not decided at all.
+///
+/// ```
+/// use retell::{Version, write::Expected};
+///
+/// let unchanged = Expected::Version(Version(3));
+/// assert!(unchanged.is_met_by(Version(3)) && !unchanged.is_met_by(Version(4)));
+/// assert!(!Expected::Exists.is_met_by(Version::NONE));
+/// assert_eq!(unchanged.to_string(), "version 3");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expected {
     /// The aggregate has events.

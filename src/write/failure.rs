@@ -8,9 +8,43 @@ use super::expected::Expected;
 use super::order::BadCommand;
 
 /// A domain's error whose type is not known here.
+///
+/// ```
+/// use retell::{Key, app::App, write::{CommandError, SendOptions}};
+/// # use retell::doc::{IsOn, Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let (hall, json) = (Key::new("hall")?, r#"{"type":"SwitchOn"}"#);
+/// let again = app.commands().submit("light", &hall, json.into(), SendOptions::default()).await;
+/// let Err(CommandError::Refused { error, .. }) = again else { panic!("the light is on") };
+/// assert!(error.is::<IsOn>());
+/// # app.stop().await; Ok(()) }
+/// ```
 pub type AnyError = Box<dyn Any + Send>;
 
 /// A command that has no [`super::Done`].
+///
+/// ```
+/// use retell::{app::App, write::{CommandError, SendOptions}};
+/// # use retell::doc::{IsOn, Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let order = LightCommand::SwitchOn {};
+/// let again = app.commands().send::<Light>("hall", order, SendOptions::default()).await;
+/// match again.expect_err("the light is on") {
+///     CommandError::Refused { refusal, error: IsOn, .. } => assert_eq!(refusal.code, "is_on"),
+///     other => panic!("nothing else is in the way: {other}"),
+/// }
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CommandError<E = AnyError> {
@@ -35,6 +69,22 @@ pub enum CommandError<E = AnyError> {
 }
 
 /// The state of an aggregate that an answer was decided on.
+///
+/// ```
+/// use retell::{app::App, write::{CommandError, SendOptions}};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let order = LightCommand::SwitchOn {};
+/// let again = app.commands().send::<Light>("hall", order, SendOptions::default()).await;
+/// let Err(CommandError::Refused { on, .. }) = again else { panic!("the light is on") };
+/// assert_eq!(on.version, done.version);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DecidedOn {
     /// The aggregate's version.
@@ -45,6 +95,22 @@ pub struct DecidedOn {
 }
 
 /// What was in the way of a command. All but [`Failure::OutcomeUnknown`] mean: nothing was done.
+///
+/// ```
+/// use retell::{Version, app::App, write::{CommandError, Expected, Failure, SendOptions}};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let expected = Some(Expected::Version(Version(1)));
+/// let options = SendOptions { expected, ..SendOptions::default() };
+/// let sent = app.commands().send::<Light>("hall", LightCommand::SwitchOn {}, options).await;
+/// let Err(CommandError::Failed(failure)) = sent else { panic!("it was never switched") };
+/// assert!(matches!(failure, Failure::VersionDiffers { .. }));
+/// assert_eq!(failure.to_string(), "version 1 was expected, the aggregate has version 0");
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {

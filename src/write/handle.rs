@@ -1,6 +1,5 @@
 //! The way in: finds the aggregate's partition and hands the command to its writer.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::config::WriteConfig;
@@ -23,16 +22,29 @@ use super::decided::Recall;
 use super::done::Done;
 use super::expected::Expected;
 use super::failure::{CommandError, Failure};
+use super::identity::Identity;
 use super::kind::{AnyKind, Kinds};
 use super::measured::WriteMeasures;
 use super::order::Order;
 use super::queue::Queue;
-use super::sent::Sent;
 use super::status::{StatusCell, WriterStatus};
 use super::ticket::{Answer, Custody, GivenUp, Ticket, Wait};
-use super::writer::{Identity, Shared, Writer};
+use super::writer::{Shared, Writer};
 
 /// Sends commands. Cheap to clone.
+///
+/// ```
+/// use retell::{Key, Version, app::App, write::SendOptions};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let (hall, json) = (Key::new("hall")?, r#"{"type":"SwitchOn"}"#.into());
+/// let done = app.commands().submit("light", &hall, json, SendOptions::default()).await?;
+/// assert_eq!(done.version, Version(1));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Commands(Arc<Inner>);
 
@@ -43,6 +55,35 @@ struct Inner {
 }
 
 /// What the write loop is made of.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use retell::adapters::{SystemClock, memory::{MemoryLog, MemoryViews}};
+/// # use retell::{gate::{Gate, GateState}, log::{Checks, Partitions}, ports::{Ids, Tails}};
+/// use retell::write::{Commands, Identity, Kinds, WriteParts};
+/// # #[tokio::main] async fn main() {
+/// # let (clock, gate) = (Arc::new(SystemClock), Gate::default());
+/// # let (partitions, ids) = (Partitions::new(4).expect("some"), Ids::new(clock.clone()));
+/// # let (node, address, instance) = ("a".to_owned(), String::new(), ids.next());
+/// gate.set(GateState::Open);
+/// let parts = WriteParts {
+///     log: Arc::new(MemoryLog::new(partitions, clock.clone())),
+///     gate: gate.clone(),
+///     store: Arc::new(MemoryViews::new(clock)),
+///     store_gate: gate,
+///     kinds: Kinds::default(),
+///     ids,
+///     identity: Identity { node, instance, address, policies: Vec::new() },
+///     config: retell::config::Config::defaults().write,
+///     request_timeout: Duration::from_secs(5),
+///     tails: Tails::new(partitions),
+/// #     checks: Checks::default(),
+/// };
+/// let (stop, mut tasks) = Default::default();
+/// let commands = Commands::start(parts, &stop, &mut tasks);
+/// assert_eq!(commands.status().len(), 4);
+/// # }
+/// ```
 pub struct WriteParts {
     /// The log.
     pub log: Arc<dyn EventLog>,
@@ -70,6 +111,22 @@ pub struct WriteParts {
 }
 
 /// What a sender may say about a command.
+///
+/// ```
+/// use retell::{app::App, events::CommandId, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let command_id = Some(CommandId::from_client("order-7")?);
+/// let once = SendOptions { command_id, repeatable: true, ..SendOptions::default() };
+/// let send = || app.commands().send::<Light>("hall", LightCommand::SwitchOn {}, once.clone());
+/// // Sent again under its id, it is not done again.
+/// let (first, again) = (send().await?, send().await?);
+/// assert!(again.replayed && again.position == first.position);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SendOptions {
     /// The command's id; a new one when there is none.
@@ -84,10 +141,6 @@ pub struct SendOptions {
     /// How long to wait for the outcome, if not as long as `http.request_timeout_ms` says.
     pub timeout: Option<Duration>,
 }
-
-/// The partitions for which a sender of many has waited in vain.
-#[derive(Debug, Default)]
-pub struct FullPartitions(BTreeSet<Partition>);
 
 impl Commands {
     /// Starts a writer for each partition; they run until `shutdown`, in `tasks`.
@@ -182,47 +235,6 @@ impl Commands {
         }
     }
 
-    /// The same in two steps: returns once the writer has room for it, before it is done. Commands
-    /// of one aggregate that are sent so, each after the one before has returned, keep their order.
-    ///
-    /// A sender of many waits in vain for a partition once; after that it is turned away at once
-    /// until there is room, so that the others' commands do not wait for those of this one.
-    ///
-    /// # Errors
-    /// It was not taken; see [`Failure`].
-    pub async fn enqueue(
-        &self,
-        aggregate_type: &str,
-        id: &Key,
-        json: Bytes,
-        options: SendOptions,
-        full: &mut FullPartitions,
-    ) -> Result<Sent, Failure> {
-        let (begun, kind) = (Instant::now(), self.kind(aggregate_type)?);
-        let aggregate = kind.name();
-        let mut order = kind.parse(json)?;
-        order.expected = options.expected;
-        let (target, partition) = self.place(kind.as_ref(), id);
-        let queue = &self.0.queues[partition.0 as usize];
-        queue.check(partition)?;
-        let patience = options.timeout.unwrap_or(self.0.request_timeout);
-        let for_room = if full.0.contains(&partition) { Duration::ZERO } else { patience };
-        let room = match timeout(for_room, queue.tickets.reserve()).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(queue.closed(partition)),
-            Err(_) => {
-                full.0.insert(partition);
-                return Err(queue.too_late(partition));
-            }
-        };
-        full.0.remove(&partition);
-        let (reply, answer) = oneshot::channel();
-        let custody = Custody::default();
-        room.send(self.ticket(target, kind, order, options, custody.clone(), reply));
-        let (commands, deadline) = (self.clone(), Instant::now() + patience);
-        Ok(Sent { commands, aggregate, begun, partition, answer, custody, deadline })
-    }
-
     /// Hands an order to the writer of its aggregate, and waits for the answer.
     pub(super) async fn hand_over(
         &self,
@@ -233,7 +245,7 @@ impl Commands {
     ) -> Result<Done, CommandError> {
         order.expected = options.expected;
         let (target, partition) = self.place(kind.as_ref(), id);
-        let queue = &self.0.queues[partition.0 as usize];
+        let queue = self.queue(partition);
         queue.check(partition)?;
         let deadline = Instant::now() + options.timeout.unwrap_or(self.0.request_timeout);
         let (reply, mut answer) = oneshot::channel();
@@ -262,7 +274,7 @@ impl Commands {
                 GivenUp::Taken => Failure::OutcomeUnknown,
                 GivenUp::PutOff(wait) => put_off_too_long(wait, partition),
                 GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
-                GivenUp::Queued => self.0.queues[partition.0 as usize].too_late(partition),
+                GivenUp::Queued => self.queue(partition).too_late(partition),
             }
             .into()),
         }
@@ -316,6 +328,10 @@ impl Commands {
         &self.0.shared.measures
     }
 
+    pub(super) fn queue(&self, partition: Partition) -> &Queue {
+        &self.0.queues[partition.0 as usize]
+    }
+
     pub(super) fn queues(&self) -> impl Iterator<Item = &Queue> {
         self.0.queues.iter()
     }
@@ -339,7 +355,7 @@ impl Commands {
         kind.cloned().ok_or_else(|| Failure::UnknownAggregate(aggregate_type.to_owned()))
     }
 
-    fn ticket(
+    pub(super) fn ticket(
         &self,
         target: Target,
         kind: Arc<dyn AnyKind>,

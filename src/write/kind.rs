@@ -22,9 +22,40 @@ use super::failure::{AnyError, Failure};
 use super::order::{BadCommand, Order};
 
 /// The state of an aggregate of any type. Shared, never changed: a decision works on a clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, Kind, State};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind = Kind::<Light>::new(Name::new("light")?, (), ids);
+/// let state: State = kind.decode_state(r#"{"on":true}"#)?;
+/// assert!(state.is::<Light>());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type State = Arc<dyn Any + Send + Sync>;
 
 /// What an aggregate decided.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, Kind, Verdict};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind = Arc::new(Kind::<Light>::new(Name::new("light")?, (), ids));
+/// let on = kind.decode_state(r#"{"on":true}"#)?;
+/// let mut order = kind.parse(r#"{"type":"SwitchOn"}"#.into())?;
+/// match kind.decide(Some(on), &mut order).await? {
+///     Verdict::Refused { refusal, .. } => assert_eq!(refusal.code, "is_on"),
+///     Verdict::Events { .. } => panic!("the light is on"),
+/// }
+/// # Ok(()) }
+/// ```
 pub enum Verdict {
     /// These events happen.
     Events {
@@ -43,6 +74,20 @@ pub enum Verdict {
 }
 
 /// An aggregate type without its Rust types.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, Kind};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind: Arc<dyn AnyKind> = Arc::new(Kind::<Light>::new(Name::new("light")?, (), ids));
+/// assert_eq!(kind.parse(r#"{"type":"SwitchOn"}"#.into())?.name(), "SwitchOn");
+/// let off = kind.evolve(None, &[])?;
+/// assert_eq!(kind.encode_state(&off)?.get(), r#"{"on":false}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait AnyKind: Send + Sync {
     /// The type's name.
     fn name(&self) -> Name;
@@ -98,13 +143,55 @@ pub trait AnyKind: Send + Sync {
 }
 
 /// A decision under way. A panic of the aggregate is a [`Failure::Bug`].
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, Deciding, Kind, Verdict};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind = Arc::new(Kind::<Light>::new(Name::new("light")?, (), ids));
+/// let mut order = kind.parse(r#"{"type":"SwitchOn"}"#.into())?;
+/// let deciding: Deciding = kind.decide(None, &mut order);
+/// let Verdict::Events { events, .. } = deciding.await? else { panic!("the light is off") };
+/// assert_eq!(events[0].event_type, "SwitchedOn");
+/// # Ok(()) }
+/// ```
 pub type Deciding = BoxFuture<'static, Result<Verdict, Failure>>;
 
 /// All aggregate types of an application, by name.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{Kind, Kinds};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # let (ids, name) = (Ids::new(Arc::new(SystemClock)), Name::new("light")?);
+/// let (mut kinds, light) = (Kinds::default(), Arc::new(Kind::<Light>::new(name, (), ids)));
+/// assert_eq!(kinds.add(light.clone()), Ok(()));
+/// assert_eq!(kinds.add(light), Err(name));
+/// assert!(kinds.get("light").is_some());
+/// # Ok::<(), retell::InvalidName>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
 
 /// An aggregate type with the services that its decisions use.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, Kind};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind = Kind::<Light>::new(Name::new("light")?, (), ids);
+/// assert_eq!((kind.name().as_str(), kind.known_event_schema("SwitchedOn")), ("light", 1));
+/// # Ok::<(), retell::InvalidName>(())
+/// ```
 pub struct Kind<A: Aggregate> {
     name: Name,
     commands: Vec<String>,

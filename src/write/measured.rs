@@ -36,6 +36,21 @@ const OUTCOMES: [&str; 8] =
     ["done", "replayed", "refused", "conflict", "invalid", "unavailable", "unknown", "failed"];
 
 /// What was counted of the commands of one aggregate type.
+///
+/// ```
+/// use retell::{app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let lights = app.commands().measured().next().expect("there is one type");
+/// assert_eq!(lights.aggregate, "light");
+/// assert!(lights.outcomes.contains(&("done", 1)) && lights.outcomes.contains(&("refused", 0)));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MeasuredCommands {
     /// The name of the type.
@@ -47,6 +62,21 @@ pub struct MeasuredCommands {
 }
 
 /// What was counted of records.
+///
+/// ```
+/// use retell::{app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let measured = app.commands().measured_appends();
+/// assert_eq!(measured.bytes.counts.iter().sum::<u64>(), 1, "one record was appended");
+/// assert!(measured.bytes.sum > "light/hall".len() as u64);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MeasuredAppends {
     /// How long the log took for each, in microseconds.

@@ -16,6 +16,19 @@ use super::expected::Expected;
 pub(super) type AnyCommand = Box<dyn Any + Send>;
 
 /// A command that was checked to be one of its aggregate's.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, Kind};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind = Kind::<Light>::new(Name::new("light")?, (), ids);
+/// let order = kind.parse(r#"{"type":"SwitchOff"}"#.into())?;
+/// assert_eq!(order.name(), "SwitchOff");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Order {
     /// The command's type.
     pub(super) name: String,
@@ -28,6 +41,20 @@ pub struct Order {
 }
 
 /// A JSON text that is no command of its aggregate, and where it goes wrong.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use retell::write::{AnyKind, BadCommand, Kind};
+/// # use retell::{Name, adapters::SystemClock, ports::Ids};
+/// # use retell::doc::Light;
+///
+/// # let ids = Ids::new(Arc::new(SystemClock));
+/// let kind = Kind::<Light>::new(Name::new("light")?, (), ids);
+/// let error = kind.parse(r#"{"type":"Dim"}"#.into()).err().expect("a light has no such command");
+/// assert!(matches!(error, BadCommand::UnknownCommand { .. }));
+/// assert_eq!(error.to_string(), "unknown command `Dim`; light has SwitchOn, SwitchOff");
+/// # Ok::<(), retell::InvalidName>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadCommand {

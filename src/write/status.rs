@@ -11,6 +11,19 @@ use crate::events::Claim;
 use crate::log::{Counters, Term};
 
 /// Where a writer stands with its partition.
+///
+/// ```
+/// use retell::{app::App, write::Ownership};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// assert!(app.commands().status().iter().all(|writer| writer.ownership.is_owner()));
+/// let waiting = Ownership::Waiting { reason: "no broker answers".to_owned() };
+/// assert_eq!(waiting.to_string(), "waiting for the log: no broker answers");
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -55,6 +68,21 @@ pub enum Ownership {
 }
 
 /// The node that decides the commands of a partition.
+///
+/// ```
+/// use retell::{log::Term, write::{OwnerNode, Ownership}};
+///
+/// /// Where another node takes the commands that this one does not.
+/// fn elsewhere(ownership: &Ownership) -> Option<&str> {
+///     match ownership {
+///         Ownership::Deposed { owner, .. } => Some(&owner.as_ref()?.address),
+///         _ => None,
+///     }
+/// }
+/// let owner = Some(OwnerNode { node: "b".to_owned(), address: "http://b:8080".to_owned() });
+/// let deposed = Ownership::Deposed { term: Term(4), by: "node b".to_owned(), owner };
+/// assert_eq!(elsewhere(&deposed), Some("http://b:8080"));
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct OwnerNode {
     /// Its name.
@@ -64,6 +92,21 @@ pub struct OwnerNode {
 }
 
 /// A writer's state at a moment.
+///
+/// ```
+/// use retell::{app::App, log::Term};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// // There is one for each partition.
+/// for writer in app.commands().status() {
+///     let json = serde_json::to_value(&writer)?;
+///     assert_eq!((&json["state"], &json["term"], writer.alarms), (&"owner".into(), &1.into(), 0));
+/// }
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct WriterStatus {
     /// Where it stands with its partition.

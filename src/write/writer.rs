@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use crate::config::WriteConfig;
 use crate::contract::{Offset, Partition};
@@ -21,6 +20,7 @@ use crate::shutdown::Shutdown;
 
 use super::aggregates::Aggregates;
 use super::failure::Failure;
+use super::identity::Identity;
 use super::kind::Kinds;
 use super::measured::WriteMeasures;
 use super::outcomes::Outcomes;
@@ -39,19 +39,6 @@ use super::waypoints::Waypoints;
 
 /// How long a writer waits before it asks a log again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-
-/// Who this process is, in the claims that it writes.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The node's name.
-    pub node: String,
-    /// New for every process.
-    pub instance: Uuid,
-    /// Where other nodes reach it.
-    pub address: String,
-    /// The policies that it runs.
-    pub policies: Vec<String>,
-}
 
 /// What all writers of a process share.
 pub(super) struct Shared {

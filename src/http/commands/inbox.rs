@@ -16,6 +16,20 @@ use super::answer::Undone;
 use super::line;
 
 /// Speaks to the inbox's clients as the door speaks to its own.
+///
+/// ```
+/// use retell::events::CommandId;
+/// use retell::http::InboxWording;
+/// use retell::react::inbox::{Outcome, Wording};
+/// use retell::write::Failure;
+///
+/// let (place, command_id) = ("0@7".parse()?, CommandId::from_client("order-7")?);
+/// let outcome = Outcome::Undone(Failure::KeyReused.into());
+/// let answer = InboxWording.answer(place, &command_id, &outcome);
+/// let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+/// assert_eq!((&answer["inbox"], &answer["status"]), (&"0@7".into(), &422.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InboxWording;
 

@@ -7,24 +7,24 @@
 mod again;
 mod lines;
 mod session;
+mod status;
 mod wanted;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use schemars::JsonSchema;
-use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::contract::{Offset, Partition, Position};
+use crate::contract::Position;
 use crate::events::{BadEnvelope, CommandId, Metadata};
 use crate::ports::{LogError, PlainTopic};
 use crate::shutdown::Shutdown;
 use crate::write::{CommandError, Commands, Done, Ownership, WriterStatus};
 
 use session::Session;
+
+pub use status::{InboxState, InboxStatus};
 
 /// Between two looks whether this node writes again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -33,6 +33,41 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// What an inbox is made of.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use retell::adapters::{SystemClock, memory::MemoryTopic};
+/// # use retell::{Partition, app::App, http::InboxWording, log::Partitions};
+/// # use retell::ports::{Message, PlainTopic};
+/// use retell::react::inbox::{Inbox, InboxParts};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// # let (one, clock) = (Partitions::new(1).expect("some"), Arc::new(SystemClock));
+/// let topic = MemoryTopic::new("commands", one, clock.clone());
+/// let results = MemoryTopic::new("results", one, clock);
+/// let parts = InboxParts {
+///     commands: app.commands().clone(),
+///     topic: Arc::new(topic.clone()),
+///     results: Arc::new(results.clone()),
+///     wording: Arc::new(InboxWording),
+///     group: "retell".to_owned(),
+///     in_flight_max: 16,
+/// };
+/// let (stop, mut tasks) = Default::default();
+/// let inbox = Inbox::start(parts, &stop, &mut tasks);
+/// let value = r#"{"aggregate":{"type":"light","id":"hall"},"command":{"type":"SwitchOn"}}"#;
+/// let message = Message { value: value.into(), ..Message::default() };
+/// topic.send(vec![(Partition(0), message)]).await?;
+/// # while results.messages(Partition(0)).is_empty() {
+/// #     tokio::time::sleep(Duration::from_millis(5)).await;
+/// # }
+/// // Its answer comes a moment later.
+/// let answer = &results.messages(Partition(0))[0].message;
+/// assert_eq!(serde_json::from_slice::<serde_json::Value>(&answer.value)?["status"], 200);
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct InboxParts {
     /// Where the commands go.
     pub commands: Commands,
@@ -49,6 +84,31 @@ pub struct InboxParts {
 }
 
 /// What headers and answers look like: as at the door.
+///
+/// ```
+/// use bytes::Bytes;
+/// use retell::Position;
+/// use retell::events::{CommandId, Metadata};
+/// use retell::react::inbox::{BadHeader, Outcome, Wording};
+///
+/// /// Looks at no header, and says little.
+/// struct Short;
+///
+/// impl Wording for Short {
+///     fn metadata(&self, _: &[(String, Bytes)]) -> Result<Metadata, BadHeader> {
+///         Ok(Metadata::default())
+///     }
+///
+///     fn answer(&self, place: Position, _: &CommandId, outcome: &Outcome) -> Vec<u8> {
+///         let done = matches!(outcome, Outcome::Done(_));
+///         format!(r#"{{"inbox":"{place}","done":{done}}}"#).into_bytes()
+///     }
+/// }
+/// let (wrong, id) = (BadHeader { name: "x", detail: "a number" }, CommandId::from_client("7")?);
+/// let answer = Short.answer("0@7".parse()?, &id, &Outcome::BadHeader(wrong));
+/// assert_eq!(answer, br#"{"inbox":"0@7","done":false}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Wording: Send + Sync {
     /// What the headers of a message say about its command.
     ///
@@ -61,6 +121,15 @@ pub trait Wording: Send + Sync {
 }
 
 /// A header of a message that is not what it must be.
+///
+/// ```
+/// use retell::http::InboxWording;
+/// use retell::react::inbox::Wording;
+///
+/// let headers = [("x-correlation-id".to_owned(), "an evening".into())];
+/// let bad = InboxWording.metadata(&headers).expect_err("it has a space");
+/// assert_eq!(bad.name, "X-Correlation-Id");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BadHeader {
     /// Its name.
@@ -70,6 +139,19 @@ pub struct BadHeader {
 }
 
 /// What became of a message.
+///
+/// ```
+/// use retell::react::inbox::Outcome;
+/// use retell::write::{CommandError, Failure};
+///
+/// /// Whether the same message can be done later.
+/// fn is_worth_a_repetition(outcome: &Outcome) -> bool {
+///     matches!(outcome, Outcome::Undone(CommandError::Failed(Failure::QueueFull { .. })))
+/// }
+/// let full = Failure::QueueFull { partition: 5 };
+/// assert!(is_worth_a_repetition(&Outcome::Undone(full.into())));
+/// assert!(!is_worth_a_repetition(&Outcome::Undone(Failure::KeyReused.into())));
+/// ```
 #[derive(Debug)]
 pub enum Outcome {
     /// Its command was done.
@@ -83,57 +165,32 @@ pub enum Outcome {
 }
 
 /// Tells of a running inbox. Cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use retell::adapters::{SystemClock, memory::MemoryTopic};
+/// # use retell::{app::App, http::InboxWording, log::Partitions};
+/// use retell::react::inbox::{Inbox, InboxParts};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let app = App::ephemeral().build().await?;
+/// # let (one, clock) = (Partitions::new(1).expect("some"), Arc::new(SystemClock));
+/// # let topic = |name| Arc::new(MemoryTopic::new(name, one, clock.clone()));
+/// # let (commands, wording) = (app.commands().clone(), Arc::new(InboxWording));
+/// # let (topic, results, group) = (topic("commands"), topic("results"), "retell".to_owned());
+/// # let parts = InboxParts { commands, topic, results, wording, group, in_flight_max: 16 };
+/// # let (stop, mut tasks) = Default::default();
+/// let inbox = Inbox::start(parts, &stop, &mut tasks);
+/// assert_eq!((inbox.topic().name(), inbox.results()), ("commands", "results"));
+/// assert_eq!(inbox.status().answered, 0);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Inbox(Arc<Inner>);
 
 struct Inner {
     parts: InboxParts,
     status: Mutex<InboxStatus>,
-}
-
-/// How an inbox stands.
-#[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct InboxStatus {
-    /// Commands that are under way.
-    pub in_flight: u64,
-    /// Messages answered by this process, problems too.
-    pub answered: u64,
-    /// Of these, the ones that are problems.
-    pub problems: u64,
-    /// How often a command could not be done then, and was tried again.
-    pub repeated: u64,
-    /// By partition of the topic, the first message that is not done: of those that this process
-    /// has answered messages of.
-    #[serde(skip)]
-    pub next: BTreeMap<Partition, Offset>,
-    /// What it does.
-    #[serde(flatten)]
-    pub state: InboxState,
-}
-
-/// What an inbox does.
-#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum InboxState {
-    /// It has not begun.
-    Starting,
-    /// It is a member of its group and takes what comes.
-    Following,
-    /// It has left the group to others, because this node does not write all of the log now.
-    Elsewhere {
-        /// Who writes, or what is under way.
-        reason: String,
-    },
-    /// Something does not answer; it tries again.
-    Waiting {
-        /// What was said.
-        reason: String,
-    },
-    /// A person must mend a topic; it looks again from time to time.
-    Refused {
-        /// What is wrong, and how to mend it.
-        reason: String,
-    },
 }
 
 /// Why a session ended.
@@ -146,14 +203,7 @@ enum Ended {
 impl Inbox {
     /// Starts to take commands, until `stop`, in `tasks`.
     pub fn start(parts: InboxParts, stop: &Shutdown, tasks: &mut JoinSet<()>) -> Self {
-        let status = Mutex::new(InboxStatus {
-            in_flight: 0,
-            answered: 0,
-            problems: 0,
-            repeated: 0,
-            next: BTreeMap::new(),
-            state: InboxState::Starting,
-        });
+        let status = Mutex::default();
         let inbox = Self(Arc::new(Inner { parts, status }));
         tasks.spawn(inbox.clone().run(stop.clone()));
         inbox

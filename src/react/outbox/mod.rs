@@ -26,6 +26,45 @@ use relay::Relay;
 const CHECK_GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// What an outbox is made of.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use retell::adapters::{SystemClock, memory::{MemoryLog, MemoryTopic}};
+/// # use retell::gate::{Gate, GateState};
+/// # use retell::{app::App, log::Partitions, write::SendOptions};
+/// use retell::react::outbox::{EventForm, Outbox, OutboxParts};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (clock, gate) = (Arc::new(SystemClock), Gate::default());
+/// # let partitions = Partitions::new(4).expect("some");
+/// # let log = Arc::new(MemoryLog::new(partitions, clock.clone()));
+/// # let app = App::ephemeral().log(log.clone()).aggregate::<Light>(()).build().await?;
+/// # app.ready().await;
+/// let topic = MemoryTopic::new("events", partitions, clock);
+/// let source = "urn:retell:lights".to_owned();
+/// # let (type_prefix, dataschema_url) = Default::default();
+/// gate.set(GateState::Open);
+/// let parts = OutboxParts {
+///     log,
+///     gate,
+///     topic: Arc::new(topic.clone()),
+///     form: EventForm { source, type_prefix, dataschema_url },
+///     chunk_records_max: 1_000,
+///     chunk_bytes_max: 1 << 20,
+/// };
+/// let (stop, mut tasks) = Default::default();
+/// let outbox = Outbox::start(parts, &stop, &mut tasks);
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// # while topic.messages(done.position.partition).is_empty() {
+/// #     tokio::time::sleep(Duration::from_millis(5)).await;
+/// # }
+/// // What happens now is in the topic a moment later.
+/// let published = &topic.messages(done.position.partition)[0].message;
+/// assert_eq!(published.header("ce_type"), Some("SwitchedOn"));
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct OutboxParts {
     /// Where the events are.
     pub log: Arc<dyn EventLog>,
@@ -42,6 +81,46 @@ pub struct OutboxParts {
 }
 
 /// What the settings say about how an event looks.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use retell::adapters::{SystemClock, memory::{MemoryLog, MemoryTopic}};
+/// # use retell::gate::{Gate, GateState};
+/// # use retell::{app::App, log::Partitions, write::SendOptions};
+/// use retell::react::outbox::{EventForm, Outbox, OutboxParts};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (clock, gate) = (Arc::new(SystemClock), Gate::default());
+/// # let partitions = Partitions::new(4).expect("some");
+/// # let log = Arc::new(MemoryLog::new(partitions, clock.clone()));
+/// # let app = App::ephemeral().log(log.clone()).aggregate::<Light>(()).build().await?;
+/// # app.ready().await;
+/// # let order = LightCommand::SwitchOn {};
+/// # let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let form = EventForm {
+///     source: "urn:retell:lights".to_owned(),
+///     type_prefix: "com.example.".to_owned(),
+///     dataschema_url: "http://a:8080/schemas".to_owned(),
+/// };
+/// # let topic = MemoryTopic::new("events", partitions, clock);
+/// # gate.set(GateState::Open);
+/// # let (chunk_records_max, chunk_bytes_max) = (1_000, 1 << 20);
+/// # let there = Arc::new(topic.clone());
+/// # let parts = OutboxParts { log, gate, topic: there, form, chunk_records_max, chunk_bytes_max };
+/// # let (stop, mut tasks) = Default::default();
+/// # let outbox = Outbox::start(parts, &stop, &mut tasks);
+/// # while topic.messages(done.position.partition).is_empty() {
+/// #     tokio::time::sleep(Duration::from_millis(5)).await;
+/// # }
+/// # let message = &topic.messages(done.position.partition)[0].message;
+/// // An event that is published so says:
+/// assert_eq!(message.header("ce_source"), Some("urn:retell:lights"));
+/// assert_eq!(message.header("ce_type"), Some("com.example.SwitchedOn"));
+/// let schema = "http://a:8080/schemas/light/SwitchedOn/1";
+/// assert_eq!(message.header("ce_dataschema"), Some(schema));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct EventForm {
     /// The attribute `source`.
@@ -53,6 +132,31 @@ pub struct EventForm {
 }
 
 /// Tells of a running outbox. Cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use retell::adapters::{SystemClock, memory::{MemoryLog, MemoryTopic}};
+/// # use retell::{gate::Gate, log::Partitions};
+/// use retell::react::outbox::{EventForm, Outbox, OutboxParts, RelayState};
+///
+/// # #[tokio::main] async fn main() {
+/// # let (partitions, clock) = (Partitions::new(4).expect("some"), Arc::new(SystemClock));
+/// # let (source, type_prefix, dataschema_url) = Default::default();
+/// # let parts = OutboxParts {
+/// #     log: Arc::new(MemoryLog::new(partitions, clock.clone())),
+/// #     gate: Gate::default(),
+/// #     topic: Arc::new(MemoryTopic::new("events", partitions, clock)),
+/// #     form: EventForm { source, type_prefix, dataschema_url },
+/// #     chunk_records_max: 1_000,
+/// #     chunk_bytes_max: 1 << 20,
+/// # };
+/// # let (stop, mut tasks) = Default::default();
+/// let outbox = Outbox::start(parts, &stop, &mut tasks);
+/// assert_eq!((outbox.topic(), outbox.status().len()), ("events", 4));
+/// // Its relays begin when the log may be read.
+/// assert_eq!(outbox.status()[0].state, RelayState::Starting);
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Outbox(Arc<Inner>);
 
@@ -64,6 +168,18 @@ struct Inner {
 }
 
 /// How far one partition has come.
+///
+/// ```
+/// use retell::react::outbox::{RelayState, RelayStatus};
+/// use retell::{Offset, Partition};
+/// use serde_json::json;
+///
+/// let (partition, next, state) = (Partition(5), Some(Offset(1234)), RelayState::Following);
+/// let status = RelayStatus { partition, next, published: 80, unreadable: 0, state };
+/// let json = serde_json::to_value(status)?;
+/// assert_eq!((&json["next"], &json["state"]), (&json!(1234), &json!("following")));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct RelayStatus {
     /// Of the log, and of the outbox.
@@ -80,6 +196,16 @@ pub struct RelayStatus {
 }
 
 /// What the relay of a partition does.
+///
+/// ```
+/// use retell::react::outbox::RelayState;
+/// use serde_json::json;
+///
+/// let newer = RelayState::NewerEvents { reason: "record 5@1234".to_owned() };
+/// let shown = json!({"state": "newer_events", "reason": "record 5@1234"});
+/// assert_eq!(serde_json::to_value(newer)?, shown);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RelayState {

@@ -8,7 +8,7 @@ use crate::contract::{Answer, Instruction, Name, Policy, Process, Recorded, Sour
 use crate::events::CommandId;
 
 /// A policy of any type.
-pub trait AnyPolicy: Send + Sync + 'static {
+pub(crate) trait AnyPolicy: Send + Sync + 'static {
     /// Its name.
     fn name(&self) -> Name;
     /// Where it begins when it is new.
@@ -33,32 +33,32 @@ pub trait AnyPolicy: Send + Sync + 'static {
 
 /// A policy with its checked name.
 #[derive(Debug)]
-pub struct Registered<P> {
+pub(crate) struct Registered<P> {
     name: Name,
     policy: P,
 }
 
 /// A process with its checked name.
 #[derive(Debug)]
-pub struct RegisteredProcess<P> {
+pub(crate) struct RegisteredProcess<P> {
     name: Name,
     process: P,
 }
 
 /// The policies and processes of an application, each with a name of its own.
 #[derive(Clone, Default)]
-pub struct Policies(Vec<Arc<dyn AnyPolicy>>);
+pub(crate) struct Policies(Vec<Arc<dyn AnyPolicy>>);
 
 impl<P: Policy> Registered<P> {
     /// A policy under its name.
-    pub const fn new(name: Name, policy: P) -> Self {
+    pub(crate) const fn new(name: Name, policy: P) -> Self {
         Self { name, policy }
     }
 }
 
 impl<P: Process> RegisteredProcess<P> {
     /// A process under its name.
-    pub const fn new(name: Name, process: P) -> Self {
+    pub(crate) const fn new(name: Name, process: P) -> Self {
         Self { name, process }
     }
 }
@@ -68,7 +68,7 @@ impl Policies {
     ///
     /// # Errors
     /// There is one of this name.
-    pub fn add(&mut self, policy: Arc<dyn AnyPolicy>) -> Result<(), Name> {
+    pub(crate) fn add(&mut self, policy: Arc<dyn AnyPolicy>) -> Result<(), Name> {
         if self.0.iter().any(|known| known.name() == policy.name()) {
             return Err(policy.name());
         }
@@ -77,7 +77,7 @@ impl Policies {
     }
 
     /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyPolicy>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyPolicy>> {
         self.0.iter()
     }
 }

@@ -25,6 +25,7 @@ mod runner;
 mod start;
 mod status;
 
-pub use any_policy::{AnyPolicy, Policies, Registered, RegisteredProcess};
-pub use start::{PolicyParts, Reacting, start};
+pub(crate) use any_policy::{AnyPolicy, Policies, Registered, RegisteredProcess};
+pub use start::Reacting;
+pub(crate) use start::{PolicyParts, start};
 pub use status::{PolicyPartition, PolicyState, PolicyStatus};

@@ -22,30 +22,41 @@ use super::runner::{Parts, Runner};
 use super::status::{PolicyStatus, Progress};
 
 /// What the runners are made of.
-pub struct PolicyParts {
+pub(crate) struct PolicyParts {
     /// The policies.
-    pub policies: Policies,
+    pub(crate) policies: Policies,
     /// The log.
-    pub log: Arc<dyn EventLog>,
+    pub(crate) log: Arc<dyn EventLog>,
     /// Where checkpoints are.
-    pub store: Arc<dyn ViewStore>,
+    pub(crate) store: Arc<dyn ViewStore>,
     /// Where bookmarks are.
-    pub bookmarks: Arc<dyn Bookmarks>,
+    pub(crate) bookmarks: Arc<dyn Bookmarks>,
     /// Open when log and store may be used.
-    pub gates: [Gate; 2],
+    pub(crate) gates: [Gate; 2],
     /// Takes the commands.
-    pub commands: Commands,
+    pub(crate) commands: Commands,
     /// Has the feeds, and knows the past.
-    pub reading: Reading,
+    pub(crate) reading: Reading,
     /// The time, and a little chance.
-    pub ids: Ids,
+    pub(crate) ids: Ids,
     /// The settings.
-    pub config: PoliciesConfig,
+    pub(crate) config: PoliciesConfig,
     /// The settings of whoever reads the log.
-    pub read: ReadConfig,
+    pub(crate) read: ReadConfig,
 }
 
 /// The handle to all runners. Cheap to clone.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{CellarIsDark, Light};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).policy(CellarIsDark).build().await?;
+/// assert_eq!(app.policies().list()[0].name, "cellar-is-dark");
+/// assert!(app.policies().parked().is_empty());
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Default)]
 pub struct Reacting(pub(super) Arc<Vec<Entry>>);
 
@@ -62,7 +73,7 @@ pub(super) struct RunnerHandle {
 }
 
 /// Starts a runner for each policy and partition; they run until `shutdown`, in `tasks`.
-pub fn start(parts: PolicyParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Reacting {
+pub(crate) fn start(parts: PolicyParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> Reacting {
     let mut entries = Vec::new();
     for policy in parts.policies.iter() {
         let mut runners = Vec::new();

@@ -10,6 +10,18 @@ use crate::contract::{Offset, Partition, Time};
 use super::held::HeldMap;
 
 /// A policy, and where it stands.
+///
+/// ```
+/// use retell::app::App;
+/// # use retell::doc::{CellarIsDark, Light};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).policy(CellarIsDark).build().await?;
+/// let status = app.policies().list().remove(0);
+/// assert_eq!(status.name, "cellar-is-dark");
+/// assert_eq!(status.partitions.len(), app.config().log.partitions as usize);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PolicyStatus {
     /// Its name.
@@ -19,6 +31,17 @@ pub struct PolicyStatus {
 }
 
 /// Where a policy stands in one partition.
+///
+/// ```
+/// use retell::react::policies::{PolicyPartition, PolicyState};
+/// use retell::{Offset, Partition};
+///
+/// let (partition, next, state) = (Partition(5), Offset(1234), PolicyState::Following);
+/// let at = PolicyPartition { partition, next, state, time: None, parked: 0 };
+/// let json = serde_json::to_value(at)?;
+/// assert_eq!((&json["next"], &json["state"]), (&1234.into(), &"following".into()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PolicyPartition {
     /// The partition.
@@ -35,6 +58,16 @@ pub struct PolicyPartition {
 }
 
 /// What a policy is doing in one partition.
+///
+/// ```
+/// use retell::react::policies::PolicyState;
+/// use serde_json::json;
+///
+/// let waiting = PolicyState::Waiting { reason: "no broker answers".to_owned() };
+/// let shown = json!({"state": "waiting", "reason": "no broker answers"});
+/// assert_eq!(serde_json::to_value(waiting)?, shown);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -6,6 +6,7 @@
 mod kind;
 mod ordered;
 mod plan;
+mod query;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,8 @@ use crate::ports::KEY_INDEX;
 
 use kind::Kind;
 
-pub use plan::{Comparison, Filter, ListQuery, Sort};
 pub(super) use plan::{Plan, Unlisted};
+pub use query::{Comparison, Filter, ListQuery, Sort};
 
 /// Names of fields that mean something else in a query.
 const TAKEN: [&str; 6] = ["after", "cursor", KEY, "limit", "sort", "wait"];
@@ -31,6 +32,15 @@ const KEY: &str = KEY_INDEX;
 const FIELDS_MAX: usize = 8;
 
 /// The indexes that a projection declares. The one by key is not among them.
+///
+/// ```
+/// use retell::read::Indexes;
+/// # use retell::doc::LightView;
+///
+/// let schema = schemars::schema_for!(LightView).to_value();
+/// let indexes = Indexes::new(&[&["on", "switched"]], &schema).expect("the view has both fields");
+/// assert_eq!(indexes.iter().next(), Some(vec!["on", "switched"]));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Indexes {
     /// Each field that stands in an index, once.
@@ -53,6 +63,15 @@ struct Index {
 }
 
 /// Why a projection cannot have an index.
+///
+/// ```
+/// use retell::read::{IndexFlaw, Indexes};
+/// # use retell::doc::LightView;
+///
+/// let schema = schemars::schema_for!(LightView).to_value();
+/// let flaws = Indexes::new(&[&["colour"]], &schema).expect_err("a light has no colour");
+/// assert!(matches!(flaws[0], IndexFlaw::NoField { field: "colour", .. }));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum IndexFlaw {
     /// It has none, or too many.

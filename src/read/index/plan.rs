@@ -13,59 +13,8 @@ use crate::ports::RangeQuery;
 
 use super::super::workspace::DOC;
 use super::kind::Kind;
+use super::query::{Comparison, Filter, ListQuery, Sort};
 use super::{FIELDS_MAX, Index, Indexes, KEY, KEY_INDEX, ordered};
-
-/// What a list is asked for.
-#[derive(Clone, Debug)]
-pub struct ListQuery {
-    /// All of them must hold.
-    pub filters: Vec<Filter>,
-    /// The order, if not that of the index.
-    pub sort: Option<Sort>,
-    /// The most views of a page; at least one.
-    pub limit: usize,
-    /// Bytes of views after which a page has no further one.
-    pub bytes_max: usize,
-    /// Where the page before ended.
-    pub cursor: Option<String>,
-}
-
-/// A condition on a field.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Filter {
-    /// The field's name, or `key`.
-    pub field: String,
-    /// How its value compares.
-    pub is: Comparison,
-    /// With which value, as text.
-    pub value: String,
-}
-
-/// How the value of a field compares with one that is given.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Comparison {
-    /// The same.
-    Equal,
-    /// Less.
-    Below,
-    /// Less or the same.
-    AtMost,
-    /// Greater.
-    Above,
-    /// Greater or the same.
-    AtLeast,
-    /// `true`: it is `null` or absent; `false`: it is not.
-    Null,
-}
-
-/// An order.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Sort {
-    /// The field's name, or `key`.
-    pub field: String,
-    /// From the highest down.
-    pub descending: bool,
-}
 
 /// The part of an index that answers a query.
 #[derive(Clone, Debug)]
@@ -94,48 +43,6 @@ struct Conditions<'q> {
     ranged: Option<&'q str>,
     from: Option<&'q Filter>,
     to: Option<&'q Filter>,
-}
-
-impl Default for ListQuery {
-    fn default() -> Self {
-        let (limit, bytes_max) = (50, 4 << 20);
-        Self { filters: Vec::new(), sort: None, limit, bytes_max, cursor: None }
-    }
-}
-
-impl Filter {
-    /// As a query spells it.
-    #[must_use]
-    pub fn parameter(&self) -> String {
-        match self.is.suffix() {
-            "" => self.field.clone(),
-            suffix => format!("{}.{suffix}", self.field),
-        }
-    }
-}
-
-impl Comparison {
-    /// Each, but equality.
-    const NAMED: [Self; 5] = [Self::Below, Self::AtMost, Self::Above, Self::AtLeast, Self::Null];
-
-    /// What stands behind the dot of a parameter; equality has none.
-    #[must_use]
-    pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::Equal => "",
-            Self::Below => "lt",
-            Self::AtMost => "lte",
-            Self::Above => "gt",
-            Self::AtLeast => "gte",
-            Self::Null => "null",
-        }
-    }
-
-    /// The comparison with this suffix.
-    #[must_use]
-    pub fn of_suffix(suffix: &str) -> Option<Self> {
-        Self::NAMED.into_iter().find(|comparison| comparison.suffix() == suffix)
-    }
 }
 
 impl Plan {

@@ -11,7 +11,8 @@ use crate::ports::LogRecord;
 
 use super::super::generations::Live;
 use super::super::history::{Doc, History, Place, first_on, page_key, page_of};
-use super::super::queries::{QueryError, Views};
+use super::super::queries::Views;
+use super::super::query_error::QueryError;
 use super::docs;
 use super::records::Places;
 
@@ -19,6 +20,24 @@ use super::records::Places;
 const BATCH_LEN: usize = 64;
 
 /// An aggregate as `history` knows it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Key, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let (_, hall, partition) = app.commands().home("light", &Key::new("hall")?)?;
+/// let (after, wait) = (done.position.into(), Duration::from_secs(5));
+/// let history = app.views().aggregate(&hall, partition, &after, wait).await?;
+/// assert_eq!((history.target(), history.version()), (&hall, done.version));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Aggregate {
     views: Views,
@@ -30,6 +49,27 @@ pub struct Aggregate {
 }
 
 /// The commits of a range of versions, in order.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{Key, Version, app::App, events::Commit, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let (_, hall, partition) = app.commands().home("light", &Key::new("hall")?)?;
+/// let (after, wait) = (done.position.into(), Duration::from_secs(5));
+/// let history = app.views().aggregate(&hall, partition, &after, wait).await?;
+/// let mut commits = history.commits(Version(1), history.version());
+/// let records = commits.next().await?;
+/// assert_eq!(Commit::decode(&records[0].value)?.command, "SwitchOn");
+/// assert!(commits.next().await?.is_empty());
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct Commits {
     aggregate: Aggregate,
     /// The page that comes next, while there is one.

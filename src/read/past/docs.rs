@@ -11,7 +11,8 @@ use crate::contract::{Partition, Position, Positions, Target};
 use crate::ports::StoreError;
 
 use super::super::generations::Live;
-use super::super::queries::{Entry, Inner, Miss, QueryError, position};
+use super::super::queries::{Entry, Inner, Miss, position};
+use super::super::query_error::QueryError;
 use super::super::waiting::Waiting;
 use super::super::workspace::doc_key;
 

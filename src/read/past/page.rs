@@ -8,7 +8,8 @@ use crate::log::{Chain, Fold, Mark, Stamp};
 use crate::ports::LogRecord;
 
 use super::super::history::{Doc, History, Waypoint, block_key, block_of};
-use super::super::queries::{QueryError, Views};
+use super::super::queries::Views;
+use super::super::query_error::QueryError;
 use super::docs;
 use super::records::unavailable;
 
@@ -17,6 +18,20 @@ const BLOCKS: u64 = 4;
 const BLOCKS_MAX: u64 = 256;
 
 /// A record of the log, with its mark.
+///
+/// ```
+/// use retell::{Offset, Partition, app::App, read::LogQuery};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let (partition, from) = (Partition(0), Offset(0));
+/// let query = LogQuery { partition, from, limit: 10, bytes_max: 1 << 20, wanted: &|_| true };
+/// let first = app.views().log_page(&query).await?.items.remove(0);
+/// assert_eq!((first.mark(), first.term(), first.reason()), ("claim", Some(1), None));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LogItem {
     /// The record.
@@ -25,6 +40,20 @@ pub struct LogItem {
 }
 
 /// Whose a record is, by its headers.
+///
+/// ```
+/// use retell::{Offset, Partition, app::App, read::{LogQuery, RecordKind}};
+/// # use retell::doc::Light;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let (partition, from) = (Partition(0), Offset(0));
+/// let query = LogQuery { partition, from, limit: 10, bytes_max: 1 << 20, wanted: &|_| true };
+/// let page = app.views().log_page(&query).await?;
+/// assert_eq!(page.items[0].kind(), RecordKind::Claim);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RecordKind {
     /// A commit.
@@ -95,6 +124,24 @@ impl LogItem {
 }
 
 /// Which records of a partition.
+///
+/// ```
+/// use retell::{Offset, app::App, write::SendOptions};
+/// use retell::read::{LogItem, LogQuery, RecordKind};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let wanted = &|item: &LogItem| item.kind() == RecordKind::Commit;
+/// let (partition, from) = (done.position.partition, Offset(0));
+/// let query = LogQuery { partition, from, limit: 10, bytes_max: 1 << 20, wanted };
+/// let page = app.views().log_page(&query).await?;
+/// assert_eq!(page.items[0].record.offset, done.position.offset);
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct LogQuery<'q> {
     /// The partition.
     pub partition: Partition,
@@ -109,6 +156,24 @@ pub struct LogQuery<'q> {
 }
 
 /// A page of a partition.
+///
+/// ```
+/// use retell::{Offset, app::App, read::LogQuery, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let (partition, from) = (done.position.partition, Offset(0));
+/// let query = LogQuery { partition, from, limit: 1, bytes_max: 1 << 20, wanted: &|_| true };
+/// let page = app.views().log_page(&query).await?;
+/// let query = LogQuery { from: page.next.expect("there is more than one record"), ..query };
+/// let rest = app.views().log_page(&query).await?;
+/// assert_eq!(rest.items[0].record.offset, done.position.offset);
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct LogPage {
     /// Its records, in order.

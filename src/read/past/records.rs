@@ -14,7 +14,7 @@ use crate::config::HistoryConfig;
 use crate::contract::{Offset, Partition};
 use crate::ports::{EventLog, LogError, LogReader, LogRecord};
 
-use super::super::queries::QueryError;
+use super::super::query_error::QueryError;
 
 /// Records that are passed over sooner than another reader is opened: on Kafka that costs a few
 /// milliseconds, in which a reader gives about as many.

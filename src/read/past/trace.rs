@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::contract::{Offset, Partition, Position, Positions};
 
-use super::super::queries::{QueryError, Views};
+use super::super::queries::Views;
+use super::super::query_error::QueryError;
 use super::super::traces::{Trace, TraceBy, Traces, trace_key};
 use super::docs;
 use super::page::LogItem;
@@ -13,6 +14,25 @@ use super::page::LogItem;
 const BATCH_LEN: usize = 64;
 
 /// The records of a trace, by partition, each in the order of its partition.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::{app::App, events::Metadata, read::TraceBy, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// app.ready().await;
+/// let metadata = Metadata { correlation_id: Some("evening".to_owned()), ..Metadata::default() };
+/// let options = SendOptions { metadata, ..SendOptions::default() };
+/// let done = app.commands().send::<Light>("hall", LightCommand::SwitchOn {}, options).await?;
+/// let (after, wait) = (done.position.into(), Duration::from_secs(5));
+/// let traced = app.views().trace(TraceBy::Correlation, "evening", 10, &after, wait).await?;
+/// let (partition, item) = &traced.records[0];
+/// assert_eq!((*partition, item.record.offset), (done.position.partition, done.position.offset));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct Traced {
     /// Each with its partition.

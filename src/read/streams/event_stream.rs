@@ -13,13 +13,32 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use crate::contract::{Offset, Partition, Positions};
 use crate::shutdown::Shutdown;
 
-use super::super::queries::QueryError;
+use super::super::query_error::QueryError;
 use super::{Places, RETRY_DELAY, Streams, before};
 
 /// How often a stream that has nothing to tell says how far it has come.
 const TICK: Duration = Duration::from_secs(15);
 
 /// Tells what happens. Nothing happens in it while it is not asked.
+///
+/// ```
+/// use retell::{Positions, app::App, write::SendOptions};
+/// use retell::read::{EventStream, StreamEvent, ViewChange};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let mut stream: EventStream<ViewChange> =
+///     app.views().follow("lights", None, &Positions::default()).await?;
+/// let begun = stream.next().await.expect("the service goes on");
+/// assert_eq!(begun.event, StreamEvent::Here);
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let told = stream.next().await.expect("the service goes on");
+/// assert!(matches!(told.event, StreamEvent::Change(_)));
+/// # app.stop().await; Ok(()) }
+/// ```
 pub struct EventStream<T> {
     subject: Box<dyn Subject<T>>,
     /// Everything before is told.
@@ -36,6 +55,23 @@ pub struct EventStream<T> {
 }
 
 /// What a client is told.
+///
+/// ```
+/// use retell::{Positions, app::App, write::SendOptions};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let mut stream = app.views().follow("lights", None, &Positions::default()).await?;
+/// stream.next().await; // from here on
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let told = stream.next().await.expect("the service goes on");
+/// // Whoever has seen this goes on behind it.
+/// assert_eq!(told.positions.get(done.position.partition), Some(done.position.offset));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Told<T> {
     /// What it is.
@@ -45,6 +81,23 @@ pub struct Told<T> {
 }
 
 /// What became of a stream.
+///
+/// ```
+/// use retell::read::StreamEvent;
+///
+/// /// What a client does with what it holds.
+/// fn follow(held: &mut Option<String>, event: StreamEvent<String>) {
+///     match event {
+///         StreamEvent::Change(changed) => *held = Some(changed),
+///         StreamEvent::Reset => *held = None,
+///         StreamEvent::Here | StreamEvent::Lagging => {}
+///     }
+/// }
+/// let mut held = None;
+/// follow(&mut held, StreamEvent::Change("on".to_owned()));
+/// follow(&mut held, StreamEvent::Lagging);
+/// assert_eq!(held.as_deref(), Some("on"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum StreamEvent<T> {
     /// It has come to these positions; nothing that matters happened.

@@ -12,7 +12,7 @@ use crate::log::Stamp;
 use crate::ports::{LogRecord, StoreError};
 
 use super::super::any_projection::{AnyLinks, LinkSlot};
-use super::super::queries::QueryError;
+use super::super::query_error::QueryError;
 use super::super::status::ViewKind;
 use super::super::steps::{Step, decode, source_and_target};
 use super::super::workspace::LINK;

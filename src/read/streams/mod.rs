@@ -32,7 +32,7 @@ use crate::ports::EventLog;
 use crate::shutdown::Shutdown;
 
 use super::feed::Feed;
-use super::queries::QueryError;
+use super::query_error::QueryError;
 use hub::{Hub, Listener};
 
 /// How long a stream waits for the log or the views before its client is told that it lags.

@@ -12,7 +12,8 @@ use crate::contract::{Offset, Partition, Positions};
 use crate::log::Fold;
 
 use super::super::past::{LogItem, LogQuery};
-use super::super::queries::{QueryError, Views};
+use super::super::queries::Views;
+use super::super::query_error::QueryError;
 use super::event_stream::{Begun, EventStream, Happened, Subject, What};
 use super::hub::Listener;
 use super::recent::Since;

@@ -19,7 +19,7 @@ use crate::contract::{Key, Offset, Partition, Target};
 use super::super::generations::Live;
 use super::super::lane::Progress;
 use super::super::parked::{Parked, ParkedMap};
-use super::super::queries::QueryError;
+use super::super::query_error::QueryError;
 use super::event_stream::{Happened, What};
 use super::hub::Listener;
 use super::recent::Since;

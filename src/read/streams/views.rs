@@ -16,7 +16,8 @@ use crate::contract::{Key, Offset, Partition, Positions, Source};
 
 use super::super::any_projection::AnyProjection;
 use super::super::generations::Live;
-use super::super::queries::{Entry, QueryError, Views, merged};
+use super::super::queries::{Entry, Views, merged};
+use super::super::query_error::QueryError;
 use super::super::workspace::doc_key;
 use super::event_stream::{Begun, EventStream, Subject};
 use super::hub::Listener;
@@ -24,6 +25,25 @@ use super::view_part::Part;
 use super::{Beginning, PATIENCE, Places, before, behind};
 
 /// What became of a view.
+///
+/// ```
+/// use retell::{Key, Positions, app::App, write::SendOptions};
+/// use retell::read::{StreamEvent, ViewChange};
+/// # use retell::doc::{Light, LightCommand, Lights};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::ephemeral().aggregate::<Light>(()).projection(Lights).build().await?;
+/// app.ready().await;
+/// let only = Some(Key::new("hall")?);
+/// let mut stream = app.views().follow("lights", only, &Positions::default()).await?;
+/// stream.next().await; // from here on
+/// let order = LightCommand::SwitchOn {};
+/// let done = app.commands().send::<Light>("hall", order, SendOptions::default()).await?;
+/// let told = stream.next().await.expect("the service goes on");
+/// let (key, view) = (Key::new("hall")?, r#"{"on":true,"switched":1}"#.into());
+/// assert_eq!(told.event, StreamEvent::Change(ViewChange::Put { key, view }));
+/// # app.stop().await; Ok(()) }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ViewChange {
     /// The view under a key, as it is.
