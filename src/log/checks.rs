@@ -4,6 +4,15 @@
 //! whether it would find anything. Everybody else has all of them.
 
 /// Which checks are made. All, unless a test says otherwise.
+///
+/// ```
+/// use retell::log::{Checks, Tracker};
+///
+/// // A reader that takes the commits of a term in any order: what the simulation must find out.
+/// let careless = Tracker::default().checking(Checks { chain: false, ..Checks::default() });
+/// assert_eq!(careless.checkpoint(), None);
+/// assert!(Checks::default().chain);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checks {
     /// A commit counts only with the next number of its term: a producer may lose one record and
