@@ -5,6 +5,18 @@ use crate::contract::{Instruction, Policy, Recorded, Sources};
 use crate::events::message::MessageEvent;
 
 /// The policy `consume-message`.
+///
+/// ```
+/// use retell::Instruction;
+/// use retell::commands::{Message, MessageCommand};
+/// use retell::events::message::MessageEvent;
+/// use retell::policies::ConsumeMessage;
+/// use retell::test::PolicyTest;
+///
+/// PolicyTest::of(ConsumeMessage)
+///     .when::<Message>("m-1", MessageEvent::MessageProduced { text: "hello".into() })
+///     .then([Instruction::to::<Message>("m-1", &MessageCommand::ConsumeMessage {})]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumeMessage;
 
