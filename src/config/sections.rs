@@ -1,5 +1,5 @@
-//! The sections of the settings, as code sees them: those of what a process has to do with. Those of
-//! what goes on inside are in `loops.rs`.
+//! The sections of the settings, as code sees them: those of what a process has to do with. What
+//! goes on inside has its own in `loops.rs`.
 //!
 //! Every key stands, with its unit and meaning, in `config/default.toml`; a field that has no key
 //! there, or a key that has no field here, fails a test.

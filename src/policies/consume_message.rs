@@ -4,7 +4,7 @@ use crate::commands::{Message, MessageCommand};
 use crate::contract::{Instruction, Policy, Recorded, Sources};
 use crate::events::message::MessageEvent;
 
-/// The policy `consume-message`.
+/// Every message that is produced is consumed.
 ///
 /// ```
 /// use retell::Instruction;
@@ -17,6 +17,8 @@ use crate::events::message::MessageEvent;
 ///     .when::<Message>("m-1", MessageEvent::MessageProduced { text: "hello".into() })
 ///     .then([Instruction::to::<Message>("m-1", &MessageCommand::ConsumeMessage {})]);
 /// ```
+///
+/// The policy `consume-message`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumeMessage;
 

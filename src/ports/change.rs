@@ -93,7 +93,7 @@ pub enum InvalidCommit {
     TooManyChanges {
         /// Changes in the commit.
         len: usize,
-        /// See [`ViewStore::changes_max`].
+        /// See [`super::ViewStore::changes_max`].
         max: usize,
     },
     /// A key, a field, the name of a map or an index, or a member is too long.
