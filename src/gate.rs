@@ -3,10 +3,34 @@
 use tokio::sync::watch;
 
 /// Whether a port may be used. Cheap to clone.
+///
+/// ```
+/// use retell::gate::{Gate, GateState};
+///
+/// # #[tokio::main] async fn main() {
+/// let gate = Gate::default();
+/// assert!(!gate.is_open());
+/// let (checker, worker) = (gate.clone(), gate);
+/// tokio::spawn(async move { checker.set(GateState::Open) });
+/// worker.opened().await;
+/// assert!(worker.is_open());
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Gate(watch::Sender<GateState>);
 
 /// How a gate stands.
+///
+/// ```
+/// use retell::gate::{Gate, GateState};
+///
+/// # #[tokio::main] async fn main() {
+/// let gate = Gate::default();
+/// assert_eq!(gate.state(), GateState::Waiting("not checked yet".into()));
+/// gate.set(GateState::Refused("log.partitions is 8, the topic has 16".into()));
+/// assert_eq!(gate.refused().await, "log.partitions is 8, the topic has 16");
+/// # }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum GateState {
     /// The port has not been checked, or does not answer.

@@ -7,10 +7,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A number that only grows.
+///
+/// ```
+/// use retell::measure::Counter;
+///
+/// let errors = Counter::default();
+/// errors.count();
+/// errors.add(2);
+/// assert_eq!(errors.get(), 3);
+/// ```
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 /// How many values there were up to each of some bounds.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::measure::Histogram;
+///
+/// let calls = Histogram::of_durations();
+/// calls.duration(Duration::from_millis(1));
+/// calls.duration(Duration::from_millis(4));
+/// assert_eq!(calls.read().sum, 5_000); // microseconds
+/// ```
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [u64],
@@ -20,6 +40,17 @@ pub struct Histogram {
 }
 
 /// What a histogram has counted.
+///
+/// ```
+/// use retell::measure::Histogram;
+///
+/// let sizes = Histogram::of_sizes();
+/// [3, 4, 2_000_000].into_iter().for_each(|size| sizes.size(size));
+/// let read = sizes.read();
+/// assert_eq!(read.bounds[..2], [1, 4]);
+/// assert_eq!(read.counts[..2], [0, 2]);
+/// assert_eq!((read.count(), read.counts.last()), (3, Some(&1)));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Distribution {
     /// In rising order, in the unit of the values.

@@ -7,6 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// A request to stop that everybody who has a clone can make and see.
+///
+/// ```
+/// use retell::shutdown::Shutdown;
+///
+/// # #[tokio::main] async fn main() -> Result<(), tokio::task::JoinError> {
+/// let shutdown = Shutdown::default();
+/// let part = shutdown.clone();
+/// let working = tokio::spawn(async move { part.requested().await });
+/// shutdown.request();
+/// working.await?;
+/// assert!(shutdown.is_requested());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(Arc<Request>);
 

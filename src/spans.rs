@@ -14,6 +14,15 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 /// Which trace, and which of its spans: the `traceparent` of the W3C, of a trace that is sampled.
+///
+/// ```
+/// use retell::spans::SpanContext;
+///
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let context: SpanContext = traceparent.parse().expect("it is sampled");
+/// assert_eq!(context.span, 0x00f0_67aa_0ba9_02b7);
+/// assert_eq!(context.to_string(), traceparent);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SpanContext {
     /// The trace; never 0.
@@ -23,10 +32,29 @@ pub struct SpanContext {
 }
 
 /// A text that is no `traceparent` of a sampled trace.
+///
+/// ```
+/// use retell::spans::{NotSampled, SpanContext};
+///
+/// // Its client does not trace: the last flag is 0.
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+/// assert_eq!(traceparent.parse::<SpanContext>(), Err(NotSampled));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NotSampled;
 
 /// Something that was done. It is told when it is dropped.
+///
+/// ```
+/// use retell::spans;
+///
+/// let mut taken = spans::start(100, 16); // percent of the requests, and spans that may wait
+/// let span = spans::request(None).expect("all are traced").with("http.route", "/health");
+/// assert!(taken.try_recv().is_err(), "it has not ended");
+/// drop(span);
+/// let span = taken.try_recv().expect("it was told when it ended");
+/// assert_eq!(span.attributes, [("http.route", "/health".to_owned())]);
+/// ```
 #[derive(Debug)]
 pub struct Span {
     /// What was done: one of a few names.

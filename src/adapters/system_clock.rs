@@ -4,6 +4,15 @@ use crate::contract::Time;
 use crate::ports::Clock;
 
 /// Wall time as the operating system tells it.
+///
+/// ```
+/// use retell::adapters::SystemClock;
+/// use retell::{Time, ports::Clock};
+///
+/// let released: Time = "2026-01-01T00:00:00.000Z".parse()?;
+/// assert!(SystemClock.now() > released);
+/// # Ok::<(), retell::InvalidTime>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -13,6 +13,17 @@ pub const TEXT_CHARS_MAX: usize = 10_000;
 // ---- command
 
 /// An order to a message.
+///
+/// ```
+/// use retell::commands::{Message, MessageCommand};
+/// use retell::events::message::MessageEvent;
+/// use retell::test::TestFramework;
+///
+/// TestFramework::<Message>::with(())
+///     .given(vec![MessageEvent::MessageProduced { text: "hello".into() }])
+///     .when(MessageCommand::ConsumeMessage {})
+///     .then_expect_events(vec![MessageEvent::MessageConsumed {}]);
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub enum MessageCommand {
@@ -29,6 +40,16 @@ pub enum MessageCommand {
 // ---- error
 
 /// Why a message refuses a command.
+///
+/// ```
+/// use retell::commands::{Message, MessageCommand, MessageError};
+/// use retell::test::TestFramework;
+///
+/// TestFramework::<Message>::with(())
+///     .given_no_previous_events()
+///     .when(MessageCommand::ConsumeMessage {})
+///     .then_expect_error(MessageError::NotProduced);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -64,6 +85,16 @@ impl MessageError {
 // ---- state
 
 /// A message as its events left it.
+///
+/// ```
+/// use cqrs_es::Aggregate;
+/// use retell::commands::{Message, MessageStatus};
+/// use retell::events::message::MessageEvent;
+///
+/// let mut message = Message::default();
+/// message.apply(MessageEvent::MessageProduced { text: "hello".into() });
+/// assert_eq!(message, Message { status: MessageStatus::Produced, text: "hello".into() });
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Message {
     /// Where in its life it is.
@@ -73,6 +104,14 @@ pub struct Message {
 }
 
 /// Where in its life a message is.
+///
+/// ```
+/// use retell::commands::{Message, MessageStatus};
+///
+/// assert_eq!(Message::default().status, MessageStatus::NotProduced);
+/// assert_eq!(serde_json::to_string(&MessageStatus::NotProduced)?, r#""not_produced""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {

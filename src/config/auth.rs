@@ -10,6 +10,15 @@ use super::check::{Finding, wrong};
 use super::sections::millis;
 
 /// `[auth]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let auth = Config::defaults().auth;
+/// assert!(!auth.is_asked() && auth.may_listen("127.0.0.1:8080".parse()?));
+/// assert!(!auth.may_listen("0.0.0.0:8080".parse()?), "others could come, and nobody is asked");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -28,6 +37,17 @@ pub struct AuthConfig {
 }
 
 /// `[auth.jwt]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flag = |key: &str, value: &str| (format!("auth.jwt.{key}"), value.to_owned());
+/// let [jwks, issuer] = [flag("jwks", "jwks.json"), flag("issuer", "https://login.example.com")];
+/// let flags = [jwks, issuer, flag("audience", "retell")];
+/// let config = Config::load(None, std::env::vars(), &flags)?;
+/// assert!(config.auth.jwt.is_used() && !Config::defaults().auth.jwt.is_used());
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -58,6 +78,15 @@ pub struct JwtConfig {
 }
 
 /// `[http.rate]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flags = [("http.rate.requests_per_second_max".to_owned(), "50".to_owned())];
+/// let rate = Config::load(None, std::env::vars(), &flags)?.http.rate;
+/// assert_eq!((rate.requests_per_second_max, rate.burst_requests_max), (50, 100));
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -69,6 +98,15 @@ pub struct RateConfig {
 }
 
 /// `[http.tls]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// assert!(!Config::defaults().http.tls.is_used());
+/// let flags = [("http.tls.certificate_file".to_owned(), "cert.pem".to_owned())];
+/// let problems = Config::load(None, std::env::vars(), &flags).expect_err("it has no key");
+/// assert!(problems.to_string().contains("certificate_file and key_file are set together"));
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ mod check;
 mod known;
 mod layer;
 mod load;
+mod loops;
 mod outside;
 mod print;
 mod problem;
@@ -21,13 +22,16 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use auth::{AuthConfig, JwtConfig, RateConfig, TlsConfig};
+pub use loops::{
+    HistoryConfig, PoliciesConfig, QueriesConfig, ReadConfig, ReplayConfig, StreamsConfig,
+    TimerConfig, VerifyConfig, WriteConfig,
+};
 pub use outside::{InboxConfig, OutboxConfig};
 pub use print::Effective;
 pub use problem::{Objection, Problem, Problems, Source, Wrong};
 pub use sections::{
-    HistoryConfig, HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, PoliciesConfig,
-    QueriesConfig, ReadConfig, RedisConfig, ReplayConfig, StreamsConfig, TelemetryConfig,
-    TimerConfig, VerifyConfig, ViewsConfig, WriteConfig,
+    HttpConfig, KafkaConfig, LogConfig, LogFormat, NodeConfig, RedisConfig, TelemetryConfig,
+    ViewsConfig,
 };
 pub use url::{InvalidUrl, KafkaAddress, LogUrl, RedisUrl, ViewsUrl};
 pub use watched::WatchedFile;

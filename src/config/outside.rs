@@ -9,6 +9,16 @@ use super::url::{KafkaAddress, LogUrl, is_topic};
 const INBOX_TOPIC_LEN_MAX: usize = 190;
 
 /// `[inbox]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+/// let log = flag("log.url", "kafka://localhost:9092/retell.events");
+/// let config = Config::load(None, std::env::vars(), &[log, flag("inbox.enabled", "true")])?;
+/// assert_eq!((config.inbox.enabled, &*config.inbox.topic), (true, "retell.commands"));
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -26,6 +36,15 @@ pub struct InboxConfig {
 }
 
 /// `[outbox]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flags = [("outbox.enabled".to_owned(), "true".to_owned())];
+/// let problems = Config::load(None, std::env::vars(), &flags).expect_err("the log is embedded");
+/// assert!(problems.to_string().contains("outbox.enabled: it needs a log on Kafka"));
+/// assert!(!Config::defaults().outbox.enabled);
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

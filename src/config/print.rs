@@ -7,6 +7,18 @@ use toml::Value;
 use super::problem::Source;
 
 /// A setting as it is in effect.
+///
+/// ```
+/// use retell::config::{Config, Source};
+///
+/// let flags = [("log.partitions".to_owned(), "16".to_owned())];
+/// let config = Config::load(None, std::iter::empty(), &flags)?;
+/// let mut changed = config.effective().iter().filter(|it| it.source != Source::Default);
+/// let partitions = changed.next().expect("one was set");
+/// assert_eq!((&*partitions.section, &*partitions.key), ("log", "partitions"));
+/// assert_eq!(partitions.value.as_integer(), Some(16));
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effective {
     /// The section, such as `log.kafka`.

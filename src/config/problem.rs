@@ -4,10 +4,30 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Everything that is wrong with the settings, at once.
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+/// let flags = [flag("log.partitions", "0"), flag("http.lisen", "127.0.0.1:8080")];
+/// let problems = Config::load(None, std::iter::empty(), &flags).expect_err("two are wrong");
+/// assert_eq!(problems.iter().count(), 2);
+/// assert!(problems.to_string().starts_with("the settings are wrong:\n  command line: "));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub struct Problems(pub(super) Vec<Problem>);
 
 /// One thing that is wrong, and where.
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let variable = ("RETELL_LOG__PARTITIONS".to_owned(), "0".to_owned());
+/// let problems = Config::load(None, [variable].into_iter(), &[]).expect_err("it is too few");
+/// let problem = problems.iter().next().expect("one");
+/// let said = "RETELL_LOG__PARTITIONS: log.partitions: 0 must be at least 1";
+/// assert_eq!(problem.to_string(), said);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
     /// Where the setting comes from.
@@ -17,6 +37,17 @@ pub struct Problem {
 }
 
 /// What is wrong with a setting.
+///
+/// ```
+/// use retell::config::{Config, Wrong};
+///
+/// let flags = [("http.lisen".to_owned(), "127.0.0.1:8080".to_owned())];
+/// let problems = Config::load(None, std::iter::empty(), &flags).expect_err("no such key");
+/// let Some(Wrong::UnknownKey { nearest, .. }) = problems.iter().next().map(|it| &it.what) else {
+///     panic!("{problems}")
+/// };
+/// assert_eq!(nearest.as_deref(), Some("http.listen"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Wrong {
@@ -52,6 +83,17 @@ pub enum Wrong {
 }
 
 /// What another part has against a setting, which only it can tell.
+///
+/// ```
+/// use retell::config::{Config, Objection};
+///
+/// let object = |config: &Config| match config.node.id.as_str() {
+///     "" => vec![Objection { key: "node.id".into(), detail: "our nodes have names".into() }],
+///     _ => Vec::new(),
+/// };
+/// let load = Config::load_with(None, std::iter::empty(), &[], &object);
+/// assert!(load.expect_err("no name").to_string().contains("node.id: our nodes have names"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{key}: {detail}")]
 pub struct Objection {
@@ -62,6 +104,14 @@ pub struct Objection {
 }
 
 /// Where a setting comes from.
+///
+/// ```
+/// use retell::config::Source;
+///
+/// let source = Source::File { path: "retell.toml".into(), line: Some(7) };
+/// assert_eq!(source.to_string(), "retell.toml:7");
+/// assert_eq!(Source::Flag.to_string(), "command line");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Source {

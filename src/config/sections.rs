@@ -1,11 +1,11 @@
-//! The sections of the settings, as code sees them.
+//! The sections of the settings, as code sees them: those of what a process has to do with. What
+//! goes on inside has its own in `loops.rs`.
 //!
 //! Every key stands, with its unit and meaning, in `config/default.toml`; a field that has no key
 //! there, or a key that has no field here, fails a test.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,6 +14,16 @@ use super::auth::{RateConfig, TlsConfig};
 use super::url::{LogUrl, ViewsUrl};
 
 /// `[http]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flags = [("http.base_path".to_owned(), "/retell".to_owned())];
+/// let http = Config::load(None, std::env::vars(), &flags)?.http;
+/// assert_eq!((&*http.base_path, http.listen.port()), ("/retell", 8080));
+/// assert_eq!(http.request_timeout.as_secs(), 10);
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -46,6 +56,13 @@ pub struct HttpConfig {
 }
 
 /// `[log]`
+///
+/// ```
+/// use retell::config::{Config, LogUrl};
+///
+/// let log = Config::ephemeral().log;
+/// assert_eq!((log.url, log.partitions), (LogUrl::Memory, 8));
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -61,6 +78,16 @@ pub struct LogConfig {
 }
 
 /// `[log.kafka]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let property = "log.kafka.properties.sasl.password".to_owned();
+/// let kafka = Config::load(None, std::env::vars(), &[(property, "s3cret".to_owned())])?.log.kafka;
+/// assert_eq!(kafka.properties["sasl.password"], "s3cret");
+/// assert!(!format!("{kafka:?}").contains("s3cret"));
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -85,6 +112,16 @@ pub struct KafkaConfig {
 }
 
 /// `[views]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let flags = [("views.url".to_owned(), "redis://localhost:6379/0".to_owned())];
+/// let views = Config::load(None, std::env::vars(), &flags)?.views;
+/// assert_eq!(views.url.to_string(), "redis://localhost:6379/0");
+/// assert_eq!(views.namespace, ""); // then it is the topic's name
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -101,6 +138,13 @@ pub struct ViewsConfig {
 }
 
 /// `[views.redis]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let redis = Config::defaults().views.redis;
+/// assert_eq!((redis.connections, redis.commit_keys_max), (4, 500));
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -120,6 +164,15 @@ pub struct RedisConfig {
 }
 
 /// `[node]`
+///
+/// ```
+/// use retell::config::Config;
+///
+/// let variable = ("RETELL_NODE__ID".to_owned(), "n1".to_owned());
+/// let node = Config::load(None, [variable].into_iter(), &[])?.node;
+/// assert_eq!((&*node.id, &*node.address), ("n1", "")); // it is reached where it listens
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -130,195 +183,17 @@ pub struct NodeConfig {
     pub address: String,
 }
 
-/// `[write]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct WriteConfig {
-    /// Commands that may wait for one writer.
-    pub queue_len_max: usize,
-    /// Records of one partition in flight.
-    pub in_flight_max: usize,
-    /// Aggregates held in memory.
-    pub cached_aggregates_max: usize,
-    /// How long a change waits before it is stored.
-    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
-    pub commit_interval: Duration,
-    /// Keys whose outcome can be found.
-    pub kept_keys_max: usize,
-    /// Keys that are held as they are before they are sealed.
-    pub exact_keys_max: usize,
-    /// How long states of another schema are kept.
-    #[serde(rename = "keep_states_ms", deserialize_with = "millis")]
-    pub keep_states: Duration,
-    /// How long a decision may take.
-    #[serde(rename = "decide_timeout_ms", deserialize_with = "millis")]
-    pub decide_timeout: Duration,
-    /// How long a record may be unsettled.
-    #[serde(rename = "settle_timeout_ms", deserialize_with = "millis")]
-    pub settle_timeout: Duration,
-    /// How often a command is decided.
-    pub attempts_max: u32,
-    /// How often an idle writer looks at the log's end.
-    #[serde(rename = "idle_check_interval_ms", deserialize_with = "millis")]
-    pub idle_check_interval: Duration,
-}
-
-/// `[read]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ReadConfig {
-    /// Threads that fold views and speak to the view store; 0: half of the processors.
-    pub threads: usize,
-    /// Records folded at once.
-    pub chunk_records_max: usize,
-    /// Bytes folded at once.
-    pub chunk_bytes_max: usize,
-    /// Views held in memory, per projection and partition.
-    pub cached_views_max: usize,
-    /// Bytes of stored views that are kept for queries, per projection and partition.
-    pub kept_bytes_max: usize,
-    /// Aggregates held back, per projection and partition.
-    pub parked_aggregates_max: usize,
-    /// How often a partition's views are committed at most, while records keep coming.
-    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
-    pub commit_interval: Duration,
-    /// How often Kafka is told how far projections are; 0: never.
-    #[serde(rename = "group_offsets_interval_ms", deserialize_with = "millis")]
-    pub group_offsets_interval: Duration,
-    /// Projections that are not folded here.
-    pub paused: Vec<String>,
-}
-
-/// `[policies]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct PoliciesConfig {
-    /// Commands under way, per policy and partition.
-    pub in_flight_max: usize,
-    /// Commands that follow from one event.
-    pub commands_per_event_max: usize,
-    /// How long the first retry of a sequence waits.
-    #[serde(rename = "retry_delay_ms", deserialize_with = "millis")]
-    pub retry_delay: Duration,
-    /// The longest that a retry waits.
-    #[serde(rename = "retry_delay_max_ms", deserialize_with = "millis")]
-    pub retry_delay_max: Duration,
-    /// Retries before a sequence is left to a person.
-    pub retries_max: u32,
-    /// Aggregates held back, per policy and partition.
-    pub parked_aggregates_max: usize,
-    /// How often it is noted beside the log how far a policy has come.
-    #[serde(rename = "bookmark_interval_ms", deserialize_with = "millis")]
-    pub bookmark_interval: Duration,
-}
-
-/// `[timer]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct TimerConfig {
-    /// Whether there are ticks on this node.
-    pub enabled: bool,
-    /// From one to the next.
-    #[serde(rename = "interval_ms", deserialize_with = "millis")]
-    pub interval: Duration,
-    /// What is said at each.
-    pub text: String,
-}
-
-/// `[queries]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct QueriesConfig {
-    /// How long a query waits for its position.
-    #[serde(rename = "wait_default_ms", deserialize_with = "millis")]
-    pub wait_default: Duration,
-    /// The longest that it may ask for.
-    #[serde(rename = "wait_max_ms", deserialize_with = "millis")]
-    pub wait_max: Duration,
-    /// The most views of a page.
-    pub page_items_max: usize,
-    /// Bytes of views after which a page ends.
-    pub page_bytes_max: usize,
-}
-
-/// `[history]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct HistoryConfig {
-    /// How often the history is written at most, while records keep coming.
-    #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
-    pub commit_interval: Duration,
-    /// Items of a page.
-    pub page_len_max: usize,
-    /// Bytes of a page's records.
-    pub page_bytes_max: usize,
-    /// Records read for a page of the log.
-    pub scan_records_max: usize,
-    /// Events folded for one state.
-    pub fold_events_max: u64,
-    /// Readers of the log at once.
-    pub readers_max: usize,
-    /// How long a trace is kept.
-    #[serde(rename = "trace_keep_ms", deserialize_with = "millis")]
-    pub trace_keep: Duration,
-    /// Records of a trace.
-    pub trace_records_max: usize,
-}
-
-/// `[streams]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct StreamsConfig {
-    /// Event streams at once.
-    pub streams_max: usize,
-    /// How long a stream rests after it has told what changed.
-    #[serde(rename = "rest_interval_ms", deserialize_with = "millis")]
-    pub rest_interval: Duration,
-    /// Records read to go on, in a partition.
-    pub resume_records_max: u64,
-    /// Views that changed meanwhile, in a partition.
-    pub resume_keys_max: usize,
-}
-
-/// `[replay]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ReplayConfig {
-    /// Memory for views not yet written, in bytes.
-    pub memory_bytes_max: usize,
-    /// How long the previous generation is kept.
-    #[serde(rename = "keep_previous_ms", deserialize_with = "millis")]
-    pub keep_previous: Duration,
-    /// How long a node that builds may give no sign of life.
-    #[serde(rename = "takeover_timeout_ms", deserialize_with = "millis")]
-    pub takeover_timeout: Duration,
-    /// Keys removed at once when a generation is dropped.
-    pub drop_keys_max: usize,
-}
-
-/// `[verify]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct VerifyConfig {
-    /// The rest between two samples; zero: none are taken.
-    #[serde(rename = "sample_interval_ms", deserialize_with = "millis")]
-    pub sample_interval: Duration,
-    /// How much of all views is in a sample.
-    pub sample_percent: u32,
-    /// The most records that a sample reads in a second.
-    pub sample_records_per_second_max: NonZeroU32,
-}
-
 /// `[telemetry]`
+///
+/// ```
+/// use retell::config::{Config, LogFormat};
+///
+/// let flags = [("telemetry.format".to_owned(), "json".to_owned())];
+/// let telemetry = Config::load(None, std::env::vars(), &flags)?.telemetry;
+/// assert_eq!(telemetry.format, LogFormat::Json);
+/// assert!(telemetry.metrics_enabled && telemetry.traces_url.is_empty());
+/// # Ok::<(), retell::config::Problems>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -336,6 +211,15 @@ pub struct TelemetryConfig {
 }
 
 /// How log lines look.
+///
+/// ```
+/// use retell::config::{Config, LogFormat};
+///
+/// assert_eq!(Config::defaults().telemetry.format, LogFormat::Text);
+/// let flags = [("telemetry.format".to_owned(), "xml".to_owned())];
+/// let problems = Config::load(None, std::env::vars(), &flags).expect_err("no format");
+/// assert!(problems.to_string().contains("expected `text` or `json`"));
+/// ```
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

@@ -9,6 +9,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de};
 
 /// Which event log.
+///
+/// ```
+/// use retell::config::LogUrl;
+///
+/// assert_eq!("embedded:./data/log".parse(), Ok(LogUrl::Embedded("./data/log".into())));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LogUrl {
     /// `embedded:DIRECTORY`: in this process, in this folder.
@@ -21,6 +27,12 @@ pub enum LogUrl {
 
 /// `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`. It names at least one broker, and a topic that Kafka
 /// takes.
+///
+/// ```
+/// let address: retell::config::KafkaAddress = "kafka://a:9092,b:9092/retell.events".parse()?;
+/// assert_eq!((&*address.brokers, &*address.topic), ("a:9092,b:9092", "retell.events"));
+/// # Ok::<(), retell::config::InvalidUrl>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KafkaAddress {
     /// The brokers to ask first, as librdkafka takes them: `HOST:PORT`, separated by commas.
@@ -30,6 +42,12 @@ pub struct KafkaAddress {
 }
 
 /// Which view store.
+///
+/// ```
+/// let url: retell::config::ViewsUrl = "redis://ann:s3cret@localhost:6379/0".parse()?;
+/// assert_eq!(url.to_string(), "redis://ann:***@localhost:6379/0");
+/// # Ok::<(), retell::config::InvalidUrl>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ViewsUrl {
     /// `embedded:DIRECTORY`: in this process, in this folder.
@@ -43,10 +61,21 @@ pub enum ViewsUrl {
 /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or
 /// `redis-cluster://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…]`; for TLS with `rediss`. It may hold a
 /// password: only [`RedisUrl::as_str`] and [`RedisUrl::servers`] give it away.
+///
+/// ```
+/// let url: retell::config::RedisUrl = "redis-cluster://a:6379,b:6379".parse()?;
+/// assert_eq!(url.servers(), ["redis://a:6379", "redis://b:6379"]);
+/// # Ok::<(), retell::config::InvalidUrl>(())
+/// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct RedisUrl(String);
 
 /// Why a text is not the URL that was expected.
+///
+/// ```
+/// let error = "kafka://localhost:9092".parse::<retell::config::LogUrl>();
+/// assert_eq!(error, Err(retell::config::InvalidUrl::NoTopic));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidUrl {
     /// No scheme of a log.

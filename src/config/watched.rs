@@ -4,6 +4,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Knows what a file held when it was looked at last.
+///
+/// ```
+/// use retell::config::WatchedFile;
+///
+/// # #[tokio::main] async fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("keys");
+/// std::fs::write(&path, "one")?;
+/// let mut keys = WatchedFile::new(path);
+/// assert_eq!(keys.changed().await?.as_deref(), Some(&b"one"[..]));
+/// assert_eq!(keys.changed().await?, None);
+/// std::fs::write(keys.path(), "two")?;
+/// assert_eq!(keys.changed().await?.as_deref(), Some(&b"two"[..]));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct WatchedFile {
     path: PathBuf,

@@ -7,6 +7,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened to an account. Amounts are integers in minor units.
+///
+/// ```
+/// use retell::events::account::AccountEvent;
+///
+/// let stored = r#"{"MoneyDeposited":{"amount":500,"balance":700}}"#;
+/// let deposited: AccountEvent = serde_json::from_str(stored)?;
+/// assert_eq!(deposited, AccountEvent::MoneyDeposited { amount: 500, balance: 700 });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum AccountEvent {
     /// The account was opened.

@@ -18,9 +18,27 @@ use super::record::{StoredEvent, schema_of};
 use super::tagged::Tagged;
 
 /// An event of any type, decoded once for all who read it.
+///
+/// ```
+/// use retell::events::{decode_any, encode};
+/// # use retell::doc::{Light, LightEvent};
+///
+/// let stored = encode::<Light>(uuid::Uuid::nil(), &LightEvent::SwitchedOn {})?;
+/// let decoded = decode_any::<Light>(&stored)?;
+/// assert_eq!(decoded.downcast_ref(), Some(&LightEvent::SwitchedOn {}));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Decoded = Box<dyn Any + Send + Sync>;
 
 /// Why an event cannot be stored: a mistake in the user's event type.
+///
+/// ```
+/// use retell::events::Unencodable;
+///
+/// let error = Unencodable::NotUpcast { event_type: "SwitchedOn".into(), schema: 3, known: 2 };
+/// let said = "event_version() of `SwitchedOn` is 3, but its upcasters lead to 2";
+/// assert_eq!(error.to_string(), said);
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Unencodable {
     /// The type is no externally tagged enum, or `event_type()` is not its tag.
@@ -60,6 +78,18 @@ pub enum Unencodable {
 }
 
 /// Why a stored event is none of today's events.
+///
+/// ```
+/// use retell::events::{decode, encode};
+/// # use retell::doc::{Light, LightEvent};
+///
+/// let mut stored = encode::<Light>(uuid::Uuid::nil(), &LightEvent::SwitchedOn {})?;
+/// stored.event_type = "Dimmed".into();
+/// let error = decode::<Light>(&stored).expect_err("no binary of today writes it");
+/// assert!(error.is_newer());
+/// assert_eq!(error.to_string(), "event type `Dimmed` is unknown to this binary");
+/// # Ok::<(), retell::events::Unencodable>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Undecodable {
     /// Its content is not what the type expects, or there is no such type.

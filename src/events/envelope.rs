@@ -10,6 +10,18 @@ use crate::contract::{Key, Version};
 use super::metadata::{CommandId, InvalidCommandId};
 
 /// One command for one aggregate.
+///
+/// ```
+/// use retell::{Version, events::Envelope};
+///
+/// let line = br#"{"aggregate":{"type":"account","id":"ann"},"key":"order-7",
+///     "command":{"type":"DepositMoney","amount":5},"expected_version":3}"#;
+/// let envelope = Envelope::parse(line)?;
+/// assert_eq!((&*envelope.aggregate_type, envelope.id.as_str()), ("account", "ann"));
+/// assert_eq!(envelope.command.get(), r#"{"type":"DepositMoney","amount":5}"#);
+/// assert_eq!(envelope.expected_version, Some(Version(3)));
+/// # Ok::<(), retell::events::BadEnvelope>(())
+/// ```
 #[derive(Debug)]
 pub struct Envelope<'a> {
     /// The name of the aggregate's type.
@@ -25,6 +37,14 @@ pub struct Envelope<'a> {
 }
 
 /// A text that is no envelope.
+///
+/// ```
+/// use retell::events::Envelope;
+///
+/// let line = br#"{"aggregate":{"type":"account","id":"ann"},"comand":{}}"#;
+/// let error = Envelope::parse(line).expect_err("a slip of the keyboard");
+/// assert!(error.to_string().contains("unknown field `comand`"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadEnvelope {
     /// It is no object.

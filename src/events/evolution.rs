@@ -17,6 +17,16 @@ use super::tagged::Tagged;
 const NO_TAG: &str = "\u{0}";
 
 /// Why the events of an aggregate cannot be stored, or could not be read later.
+///
+/// ```
+/// use retell::events::{EventFlaw, event_flaws};
+/// # use retell::doc::Light;
+///
+/// assert!(event_flaws::<Light>().is_empty());
+/// let flaw = EventFlaw::Gap { event_type: "SwitchedOn", missing: 1, later: 2 };
+/// let said = "`SwitchedOn` has an upcaster from schema 2, but none from schema 1";
+/// assert_eq!(flaw.to_string(), said);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventFlaw {

@@ -7,6 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened to a message.
+///
+/// ```
+/// use retell::events::message::MessageEvent;
+///
+/// let produced = MessageEvent::MessageProduced { text: "hello".into() };
+/// assert_eq!(serde_json::to_string(&produced)?, r#"{"MessageProduced":{"text":"hello"}}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum MessageEvent {
     /// Somebody wrote the message.

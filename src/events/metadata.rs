@@ -22,10 +22,30 @@ const GENERATED: &str = "cmd:";
 const COMMAND_ID_LEN_MAX: usize = 255;
 
 /// The id of a command: an Idempotency-Key verbatim, or one of ours, which has a prefix.
+///
+/// ```
+/// use retell::events::CommandId;
+///
+/// let id = CommandId::from_client("order-7")?;
+/// assert_eq!(id.as_str(), "order-7");
+/// let event = uuid::Uuid::nil();
+/// let own = CommandId::of_policy("consume-message", event, 0);
+/// assert_eq!(own, CommandId::of_policy("consume-message", event, 0)); // issued once, not twice
+/// assert!(own.is_derived() && !id.is_derived());
+/// # Ok::<(), retell::events::InvalidCommandId>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CommandId(Arc<str>);
 
 /// Why a text cannot be a client's command id.
+///
+/// ```
+/// use retell::events::{CommandId, InvalidCommandId};
+///
+/// assert_eq!(CommandId::from_client("order 7"), Err(InvalidCommandId::Invisible));
+/// let error = CommandId::from_client("policy:mine").expect_err("no client issues for a policy");
+/// assert_eq!(error.to_string(), "begins with the reserved prefix `policy:`");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidCommandId {
     /// It has no bytes, or too many.
@@ -40,6 +60,23 @@ pub enum InvalidCommandId {
 }
 
 /// What a sender says about a command beside the command itself.
+///
+/// ```
+/// use cqrs_es::EventStore;
+/// use retell::events::Metadata;
+/// use retell::write::SendOptions;
+/// # use retell::{app::App, doc::{Light, LightCommand}};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let app = App::ephemeral().aggregate::<Light>(()).build().await?;
+/// let metadata = Metadata { actor: Some("ann".into()), ..Metadata::default() };
+/// let options = SendOptions { metadata, ..SendOptions::default() };
+/// app.commands().send::<Light>("hall", LightCommand::SwitchOn {}, options).await?;
+/// let events = app.event_store::<Light>().load_events("hall").await?;
+/// assert_eq!(events[0].metadata["actor"], "ann");
+/// # app.stop().await;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Metadata {
     /// What the command belongs to.
@@ -55,6 +92,15 @@ pub struct Metadata {
 }
 
 /// The first 16 bytes of SHA-256 over a command's JSON as received, in hex in the record.
+///
+/// ```
+/// use retell::events::Fingerprint;
+///
+/// let first = Fingerprint::of(br#"{"type":"DepositMoney","amount":5}"#);
+/// let other = Fingerprint::of(br#"{"type":"DepositMoney","amount":50}"#);
+/// assert_ne!(first, other, "an Idempotency-Key was used for two commands");
+/// assert_eq!(Fingerprint::of(b"{}").to_string(), "44136fa355b3678a1146ad16f7e8649e");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fingerprint([u8; 16]);
 

@@ -19,6 +19,21 @@ use crate::contract::{Refusal, Target, Time, Version};
 pub const RECORD_VERSION: u32 = 1;
 
 /// One command and all that it decided.
+///
+/// ```
+/// use retell::events::Commit;
+/// use retell::{Key, Name, Target, Version};
+///
+/// let value = br#"{"v":1,"aggregate":{"type":"account","id":"ann"},"first_version":4,
+///     "command":"DepositMoney","command_id":"order-7","time":"2026-11-22T10:00:00.000Z",
+///     "events":[{"id":"019a0000-0000-7000-8000-000000000001","type":"MoneyDeposited",
+///         "schema":"1","data":{"amount":5,"balance":12}}]}"#;
+/// let commit = Commit::decode(value)?;
+/// assert!(commit.is_of(&Target::new(Name::new("account")?, &Key::new("ann")?)));
+/// assert_eq!(commit.events[0].event_type, "MoneyDeposited");
+/// assert_eq!(commit.last_version(), Version(4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Commit<'a> {
     /// The version of this format.
@@ -63,6 +78,14 @@ pub struct Commit<'a> {
 }
 
 /// An aggregate in a record.
+///
+/// ```
+/// use retell::events::AggregateRef;
+///
+/// let ann = AggregateRef { aggregate_type: "account".into(), id: "ann".into() };
+/// assert_eq!(serde_json::to_string(&ann)?, r#"{"type":"account","id":"ann"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct AggregateRef<'a> {
     /// The name of its type.
@@ -74,6 +97,17 @@ pub struct AggregateRef<'a> {
 }
 
 /// One event as it is stored.
+///
+/// ```
+/// use retell::events::{decode, encode};
+/// # use retell::doc::{Light, LightEvent};
+///
+/// let stored = encode::<Light>(uuid::Uuid::nil(), &LightEvent::SwitchedOn {})?;
+/// assert_eq!((&*stored.event_type, stored.schema), ("SwitchedOn", 1));
+/// assert_eq!(stored.data.get(), "{}");
+/// assert_eq!(decode::<Light>(&stored)?, LightEvent::SwitchedOn {});
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct StoredEvent<'a> {
     /// A UUIDv7.
@@ -90,6 +124,18 @@ pub struct StoredEvent<'a> {
 }
 
 /// A writer's claim to a partition.
+///
+/// ```
+/// use retell::events::Claim;
+///
+/// let value = br#"{"v":1,"claim_id":"019a0000-0000-7000-8000-000000000001","node":"n1",
+///     "instance":"019a0000-0000-7000-8000-000000000002","address":"http://n1:8080",
+///     "partitions":16,"hash":"murmur2","time":"2026-11-22T10:00:00.000Z"}"#;
+/// let claim = Claim::decode(value)?;
+/// assert_eq!((&*claim.node, claim.partitions), ("n1", 16));
+/// assert_eq!(Claim::decode(&claim.encode())?, claim);
+/// # Ok::<(), retell::events::Unreadable>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Claim {
     /// The version of this format.
@@ -115,6 +161,14 @@ pub struct Claim {
 }
 
 /// Why the value of a record that counts cannot be read.
+///
+/// ```
+/// use retell::events::{Commit, Unreadable};
+///
+/// let error = Commit::decode(br#"{"v":2}"#).expect_err("a newer binary wrote it");
+/// assert!(matches!(error, Unreadable::Newer(2)));
+/// assert_eq!(error.to_string(), "record version 2, this binary reads up to 1");
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// It is not the JSON of a record.

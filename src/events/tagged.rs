@@ -21,6 +21,18 @@ use serde_json::Error;
 const TAG_MEMBER: &str = "type";
 
 /// A tag and the JSON text of its content.
+///
+/// ```
+/// use retell::events::Tagged;
+/// use serde::Deserialize;
+/// # use retell::doc::{LightCommand, LightEvent};
+///
+/// let stored = Tagged::new("SwitchedOn", "{}");
+/// assert_eq!(LightEvent::deserialize(&stored)?, LightEvent::SwitchedOn {});
+/// let received = Tagged::within("Dim", r#"{"type":"Dim","by":5}"#);
+/// assert!(LightCommand::deserialize(&received).is_err() && received.tag_is_unknown());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub struct Tagged<'de> {
     tag: &'de str,
     content: &'de str,

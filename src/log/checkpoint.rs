@@ -15,10 +15,31 @@ use super::stamp::{Chain, Term};
 /// Which log a partition belongs to: a hash over the value of its first claim that counts.
 ///
 /// A topic that was deleted and made again has another id, even under the same name.
+///
+/// ```
+/// use retell::log::LogId;
+///
+/// let id = LogId::of_first_claim(b"{}");
+/// assert_eq!(id.to_string(), "44136fa355b3678a1146ad16f7e8649e");
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// assert_ne!(id, LogId::of_first_claim(br#"{"v":1}"#)); // a topic that was made again
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct LogId([u8; 16]);
 
 /// How far a reader has come. Everything below `next` is in what it has derived, nothing above.
+///
+/// ```
+/// use retell::Offset;
+/// use retell::log::{Checkpoint, Term};
+///
+/// let text = r#"{"log":"44136fa355b3678a1146ad16f7e8649e","next":1235,"term":3,"chain":17,
+///     "time":"2026-11-22T10:00:00.000Z"}"#;
+/// let checkpoint: Checkpoint = serde_json::from_str(text)?;
+/// assert_eq!(checkpoint.fold().term, Term(3));
+/// assert!(checkpoint.has_passed(Offset(1234)) && !checkpoint.has_passed(Offset(1235)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Checkpoint {
     /// The log that was read.

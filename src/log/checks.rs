@@ -4,6 +4,18 @@
 //! whether it would find anything. Everybody else has all of them.
 
 /// Which checks are made. All, unless a test says otherwise.
+///
+/// ```
+/// use retell::log::{Chain, Checks, Mark, Stamp, Term, Tracker};
+/// # use retell::{Offset, Time};
+///
+/// # let time = Time::default();
+/// // A reader that takes the commits of a term in any order: what the simulation must find out.
+/// let mut careless = Tracker::default().checking(Checks { chain: false, ..Checks::default() });
+/// careless.step(Offset(0), time, &Stamp::Claim { term: Term(1) }, b"{}");
+/// let seventh = Stamp::Commit { term: Term(1), chain: Chain(7) };
+/// assert_eq!(careless.step(Offset(1), time, &seventh, b"{}"), Mark::Counts);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checks {
     /// A commit counts only with the next number of its term: a producer may lose one record and

@@ -17,6 +17,16 @@ const NO_KEY: u64 = u64::MAX;
 ///
 /// Each adds the length of its key (all ones without one), the key, the length of its value, and
 /// the value; lengths are 8 bytes, the highest first. So no two lists of records feed the same.
+///
+/// ```
+/// use retell::log::Digest;
+///
+/// let (mut source, mut target) = (Digest::default(), Digest::default());
+/// source.add(Some(b"light/hall"), b"{}");
+/// assert_ne!(source.sum(), target.sum());
+/// target.add(Some(b"light/hall"), b"{}");
+/// assert_eq!(source.sum(), target.sum());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Digest {
     records: u64,
@@ -24,6 +34,16 @@ pub struct Digest {
 }
 
 /// How many commits there were, and the SHA-256 over all of them.
+///
+/// ```
+/// use retell::log::Digest;
+///
+/// // As it stands in the report of a copy.
+/// let sum = serde_json::to_value(Digest::default().sum())?;
+/// assert_eq!(sum["records"], 0);
+/// assert!(sum["sha256"].as_str().is_some_and(|hex| hex.starts_with("e3b0c44298fc1c14")));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Sum {
     /// How many.

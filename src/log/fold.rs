@@ -8,6 +8,18 @@ use super::stamp::{Chain, Flaw, Stamp, Term};
 ///
 /// It starts in term 0, in which no commit counts. Values are never looked at: two binaries that
 /// read the same prefix agree, whatever they can decode.
+///
+/// ```
+/// use retell::log::{Chain, Fold, Mark, Stamp, Term};
+///
+/// let (claim, term) = (Stamp::Claim { term: Term(1) }, Term(1));
+/// let commit = Stamp::Commit { term, chain: Chain(0) };
+/// let mut fold = Fold::default();
+/// assert!(matches!(fold.step(&commit), Mark::Void(_))); // nobody has claimed the partition
+/// assert_eq!(fold.step(&claim), Mark::Claim);
+/// assert_eq!(fold.step(&commit), Mark::Counts);
+/// assert_eq!(fold, Fold { term, next_chain: Chain(1) });
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Fold {
     /// The term that rules.
@@ -17,6 +29,14 @@ pub struct Fold {
 }
 
 /// What a record is, given all records before it.
+///
+/// ```
+/// use retell::log::{Flaw, Fold, Mark, Stamp};
+///
+/// // Somebody else produces to the topic, without our headers.
+/// let stamp = Stamp::parse([("trace", Some(&b"x"[..]))].into_iter());
+/// assert_eq!(Fold::default().step(&stamp), Mark::Foreign(Flaw::Missing("kind")));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mark {
     /// A commit that counts.
@@ -30,6 +50,16 @@ pub enum Mark {
 }
 
 /// Why a record of ours does not count.
+///
+/// ```
+/// use retell::log::{Chain, Fold, Mark, Stamp, Term};
+///
+/// // A writer of the second term had an append under way when the third began.
+/// let mut fold = Fold { term: Term(3), next_chain: Chain(0) };
+/// let late = fold.step(&Stamp::Commit { term: Term(2), chain: Chain(9) });
+/// let Mark::Void(void) = late else { panic!("its term is over") };
+/// assert_eq!(void.to_string(), "of term 2 while term 3 rules");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Void {
     /// A commit of another term than the one that rules.

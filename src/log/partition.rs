@@ -9,6 +9,15 @@ use crate::contract::Partition;
 pub const PARTITION_HASH: &str = "murmur2";
 
 /// How many partitions a log has, fixed when the log is made.
+///
+/// ```
+/// use retell::{Partition, log::Partitions};
+///
+/// let partitions = Partitions::new(16).expect("at least one");
+/// assert_eq!(partitions.of("account/ann"), Partition(13));
+/// assert_eq!(partitions.iter().last(), Some(Partition(15)));
+/// assert_eq!(Partitions::new(0), None);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Partitions(u32);
 

@@ -20,6 +20,13 @@ pub const KIND_COMMIT: &str = "commit";
 pub const KIND_CLAIM: &str = "claim";
 
 /// The number of a writer's reign over a partition; claims start at 1.
+///
+/// ```
+/// use retell::log::Term;
+///
+/// assert!(Term(3) > Term(2)); // the later one rules
+/// assert_eq!(format!("term {}", Term(3)), "term 3");
+/// ```
 #[derive(
     Clone,
     Copy,
@@ -38,6 +45,15 @@ pub const KIND_CLAIM: &str = "claim";
 pub struct Term(pub u64);
 
 /// The number of a commit within its term, from 0.
+///
+/// ```
+/// use retell::log::{Chain, Fold, Stamp, Term};
+///
+/// let term = Term(3);
+/// let mut fold = Fold { term, next_chain: Chain(17) };
+/// fold.step(&Stamp::Commit { term, chain: Chain(17) });
+/// assert_eq!(fold.next_chain, Chain(17).next());
+/// ```
 #[derive(
     Clone,
     Copy,
@@ -56,6 +72,16 @@ pub struct Term(pub u64);
 pub struct Chain(pub u64);
 
 /// What a record's headers say.
+///
+/// ```
+/// use retell::log::{Chain, Stamp, Term};
+///
+/// let stamp = Stamp::Commit { term: Term(3), chain: Chain(17) };
+/// let headers = stamp.headers();
+/// assert_eq!(headers[1], ("term", "3".to_owned()));
+/// let read = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
+/// assert_eq!(Stamp::parse(read), stamp);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stamp {
     /// A commit of this term with this number.
@@ -75,6 +101,14 @@ pub enum Stamp {
 }
 
 /// What is wrong with the headers of a foreign record.
+///
+/// ```
+/// use retell::log::{Flaw, Stamp};
+///
+/// let headers = [("kind", Some(&b"claim"[..])), ("term", Some(b"01"))];
+/// assert_eq!(Stamp::parse(headers.into_iter()), Stamp::Foreign(Flaw::Malformed("term")));
+/// assert_eq!(Flaw::Malformed("term").to_string(), "has a malformed header `term`");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Flaw {
     /// There is no such header.

@@ -10,6 +10,19 @@ use super::stamp::Stamp;
 /// What a reader of one partition knows after the last record it took.
 ///
 /// Writers and projectors use the same one, so that a checkpoint means the same to both.
+///
+/// ```
+/// use retell::log::{LogId, Mark, Stamp, Term, Tracker};
+/// use retell::{Offset, Time};
+///
+/// let (claim, time) = (Stamp::Claim { term: Term(1) }, Time::from_millis(1_000));
+/// let mut tracker = Tracker::default();
+/// assert_eq!(tracker.step(Offset(0), time, &claim, b"{}"), Mark::Claim);
+/// let checkpoint = tracker.checkpoint().expect("a claim counts");
+/// assert_eq!((checkpoint.log, checkpoint.next), (LogId::of_first_claim(b"{}"), Offset(1)));
+/// // After a restart it goes on there.
+/// assert_eq!(Tracker::resume(&checkpoint).fold(), tracker.fold());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tracker {
     fold: Fold,
@@ -21,6 +34,17 @@ pub struct Tracker {
 }
 
 /// How many records of each mark were seen since the reader started.
+///
+/// ```
+/// use retell::log::{Counters, Stamp, Term, Tracker};
+/// use retell::{Offset, Time};
+///
+/// let (claim, time) = (Stamp::Claim { term: Term(1) }, Time::default());
+/// let mut tracker = Tracker::default();
+/// tracker.step(Offset(0), time, &claim, b"{}");
+/// tracker.step(Offset(1), time, &claim, b"{}"); // a second claim to the same term
+/// assert_eq!(tracker.counters(), Counters { claims: 1, void: 1, ..Counters::default() });
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, schemars::JsonSchema)]
 pub struct Counters {
     /// Commits that count.

@@ -4,6 +4,20 @@ use crate::commands::{Message, MessageCommand};
 use crate::contract::{Instruction, Policy, Recorded, Sources};
 use crate::events::message::MessageEvent;
 
+/// Every message that is produced is consumed.
+///
+/// ```
+/// use retell::Instruction;
+/// use retell::commands::{Message, MessageCommand};
+/// use retell::events::message::MessageEvent;
+/// use retell::policies::ConsumeMessage;
+/// use retell::test::PolicyTest;
+///
+/// PolicyTest::of(ConsumeMessage)
+///     .when::<Message>("m-1", MessageEvent::MessageProduced { text: "hello".into() })
+///     .then([Instruction::to::<Message>("m-1", &MessageCommand::ConsumeMessage {})]);
+/// ```
+///
 /// The policy `consume-message`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumeMessage;

@@ -23,6 +23,21 @@ use super::LogError;
 pub const KEEP_AGAIN: Duration = Duration::from_hours(24);
 
 /// Keeps a checkpoint for each name and partition.
+///
+/// ```
+/// use retell::Partition;
+/// use retell::adapters::memory::MemoryBookmarks;
+/// use retell::ports::Bookmarks;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let done = serde_json::from_str(r#"{"log":"44136fa355b3678a1146ad16f7e8649e","next":1235,
+/// #     "term":3,"chain":17,"time":"2026-11-22T10:00:00.000Z"}"#)?;
+/// let bookmarks = MemoryBookmarks::default();
+/// bookmarks.keep("cellar-is-dark", Partition(5), &done).await?;
+/// assert_eq!(bookmarks.find("cellar-is-dark", Partition(5)).await?, Some(done));
+/// assert_eq!(bookmarks.find("cellar-is-dark", Partition(6)).await?, None);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Bookmarks: Send + Sync + 'static {
     /// What was kept under this name for this partition, if anything was.

@@ -17,6 +17,16 @@ pub const CHANGE_KEY_LEN_MAX: usize = 30_000;
 
 /// One change to a space. Keys are free of the space's name: `doc:ann`. A key is that of a value
 /// or of a map, not of both; `checkpoint`, `parts` and what begins with `index:` are taken.
+///
+/// ```
+/// use retell::ports::{Change, InvalidCommit, KEY_INDEX};
+///
+/// // A value that does not expire, and its key in the index of keys.
+/// let put = Change::Put { key: "doc:ann".into(), value: "{}".into(), expires_in: None };
+/// let listed = Change::IndexPut { index: KEY_INDEX.into(), member: "doc:ann".into() };
+/// assert_eq!((put.key(), listed.key()), (Some("doc:ann"), None));
+/// assert_eq!(InvalidCommit::check(&[put, listed], 500), Ok(()));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
     /// Sets a value, for a time or for ever.
@@ -68,6 +78,14 @@ pub enum Change {
 }
 
 /// Why no store takes a commit.
+///
+/// ```
+/// use retell::ports::{Change, InvalidCommit};
+///
+/// let own = Change::Delete { key: "checkpoint".into() };
+/// let error = InvalidCommit::check(&[own], 500).expect_err("the store keeps it itself");
+/// assert_eq!(error.to_string(), "the key `checkpoint` is taken by the view store");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidCommit {
     /// Split it.
@@ -75,7 +93,7 @@ pub enum InvalidCommit {
     TooManyChanges {
         /// Changes in the commit.
         len: usize,
-        /// See [`ViewStore::changes_max`].
+        /// See [`super::ViewStore::changes_max`].
         max: usize,
     },
     /// A key, a field, the name of a map or an index, or a member is too long.

@@ -10,12 +10,43 @@ use uuid::Uuid;
 use crate::contract::Time;
 
 /// Wall time.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::Time;
+/// use retell::ports::{Clock, Ids};
+///
+/// /// It is always the same moment.
+/// struct Stopped(Time);
+///
+/// impl Clock for Stopped {
+///     fn now(&self) -> Time {
+///         self.0
+///     }
+/// }
+/// let ids = Ids::new(Arc::new(Stopped(Time::from_millis(1_000))));
+/// assert_eq!(ids.now(), Time::from_millis(1_000));
+/// ```
 pub trait Clock: Send + Sync + 'static {
     /// Now. It may go back; whoever needs order must not ask a clock for it.
     fn now(&self) -> Time;
 }
 
 /// Makes ids: UUIDv7 from a clock and a generator that a test can seed.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::memory::ManualClock;
+/// use retell::ports::Ids;
+///
+/// let clock = Arc::new(ManualClock::default());
+/// let (ids, again) = (Ids::seeded(clock.clone(), 7), Ids::seeded(clock, 7));
+/// let id = ids.next();
+/// assert_eq!(id, again.next());
+/// assert_ne!(id, ids.next());
+/// ```
 #[derive(Clone)]
 pub struct Ids {
     clock: Arc<dyn Clock>,

@@ -21,6 +21,33 @@ use crate::log::{LogId, Partitions};
 use super::event_log::LogError;
 
 /// A record that counts.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::Partition;
+/// use retell::ports::{CopySource, Counted};
+/// use retell::transfer::LogSource;
+/// # use retell::{Offset, Time, adapters::memory::{ManualClock, MemoryLog}};
+/// # use retell::log::{Chain, Partitions, Stamp, Term};
+/// # use retell::ports::{EventLog, NewRecord};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let one = Partitions::new(1).expect("one");
+/// # let log = MemoryLog::new(one, Arc::new(ManualClock::default()));
+/// # let mut appender = log.appender(Partition(0)).await?;
+/// # let term = Term(1);
+/// # appender.append(NewRecord { key: None, stamp: Stamp::Claim { term }, value: b"{}" })?;
+/// # let stamp = Stamp::Commit { term, chain: Chain(0) };
+/// # appender.append(NewRecord { key: Some(b"light/hall"), stamp, value: b"{}" })?;
+/// // A claim, and the commit of a light that was switched on.
+/// let source = LogSource::open(Arc::new(log)).await?;
+/// let counted = source.commits(Partition(0)).await?.next().await?;
+/// let key = Some("light/hall".into());
+/// let wanted = Counted { offset: Offset(1), time: Time::default(), key, value: "{}".into() };
+/// assert_eq!(counted, [wanted]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Counted {
     /// Where it is, or was in the log that a file is a copy of.
@@ -34,6 +61,17 @@ pub struct Counted {
 }
 
 /// Which log the commits are of.
+///
+/// ```
+/// use retell::log::{PARTITION_HASH, Partitions};
+/// use retell::ports::Origin;
+///
+/// let partitions = Partitions::new(16).expect("16");
+/// let origin = Origin { partitions, hash: PARTITION_HASH.into(), logs: vec![None; 16] };
+/// assert!(origin.check(16, PARTITION_HASH).is_ok());
+/// let error = origin.check(4, PARTITION_HASH).expect_err("its aggregates would live elsewhere");
+/// assert!(error.to_string().starts_with("the source has 16 partitions"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Origin {
     /// How many partitions it has.
@@ -45,6 +83,15 @@ pub struct Origin {
 }
 
 /// How many records of a partition stayed behind because they do not count.
+///
+/// ```
+/// use retell::ports::LeftBehind;
+///
+/// // As it stands in the report of a copy.
+/// let left_behind = LeftBehind { void: 2, ..LeftBehind::default() };
+/// assert_eq!(serde_json::to_string(&left_behind)?, r#"{"void":2,"foreign":0}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub struct LeftBehind {
     /// Records of Retell's: of an ended term, or out of turn.
@@ -54,6 +101,24 @@ pub struct LeftBehind {
 }
 
 /// Gives the commits of a log as it was when this was opened.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::Partition;
+/// use retell::adapters::{SystemClock, memory::MemoryLog};
+/// use retell::log::Partitions;
+/// use retell::ports::CopySource;
+/// use retell::transfer::LogSource;
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::CopyError> {
+/// let log = MemoryLog::new(Partitions::new(2).expect("2"), Arc::new(SystemClock));
+/// let source = LogSource::open(Arc::new(log)).await?;
+/// assert_eq!(source.origin().logs, [None, None]); // nobody has claimed a partition
+/// assert_eq!(source.commits(Partition(1)).await?.next().await?, []);
+/// assert!(!source.has_grown().await?);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait CopySource: Send + Sync {
     /// Which log.
@@ -76,6 +141,33 @@ pub trait CopySource: Send + Sync {
 }
 
 /// Reads the commits of one partition.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use retell::ports::{Commits, CopyError, Counted, LeftBehind};
+///
+/// /// Commits that are all there already.
+/// struct Ready(Vec<Counted>);
+///
+/// #[async_trait]
+/// impl Commits for Ready {
+///     async fn next(&mut self) -> Result<Vec<Counted>, CopyError> {
+///         Ok(std::mem::take(&mut self.0))
+///     }
+///
+///     fn left_behind(&self) -> LeftBehind {
+///         LeftBehind::default()
+///     }
+/// }
+///
+/// # #[tokio::main] async fn main() -> Result<(), CopyError> {
+/// # let counted = Counted { offset: retell::Offset(1), time: retell::Time::default(),
+/// #     key: Some("light/hall".into()), value: "{}".into() };
+/// let mut commits = Ready(vec![counted]);
+/// assert_eq!(commits.next().await?.len(), 1);
+/// assert!(commits.next().await?.is_empty(), "that was all");
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Commits: Send {
     /// The next ones, about a megabyte at most; none at the end.
@@ -89,6 +181,22 @@ pub trait Commits: Send {
 }
 
 /// Takes the commits of a log.
+///
+/// ```
+/// use retell::adapters::file::FileTarget;
+/// use retell::log::{PARTITION_HASH, Partitions};
+/// use retell::ports::{CopyTarget, Origin};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let partitions = Partitions::new(1).expect("one");
+/// let origin = Origin { partitions, hash: PARTITION_HASH.into(), logs: vec![None] };
+/// let target = FileTarget::open(&folder.path().join("backup.ndjson"), &origin).await?;
+/// assert!(target.copied().await.is_err(), "it is no whole copy yet");
+/// target.finish().await?;
+/// assert_eq!(target.copied().await?.records(), 0);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait CopyTarget: Send + Sync {
     /// How many partitions it takes at once.
@@ -114,6 +222,29 @@ pub trait CopyTarget: Send + Sync {
 }
 
 /// One partition of a target. It is read to its end, then begun, then added to.
+///
+/// ```
+/// use retell::Partition;
+/// # use retell::adapters::file::FileTarget;
+/// # use retell::log::{PARTITION_HASH, Partitions};
+/// # use retell::ports::{CopyTarget, Counted, Origin};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let partitions = Partitions::new(1).expect("one");
+/// # let origin = Origin { partitions, hash: PARTITION_HASH.into(), logs: vec![None] };
+/// # let target = FileTarget::open(&folder.path().join("backup.ndjson"), &origin).await?;
+/// # let counted = Counted { offset: retell::Offset(1), time: retell::Time::default(),
+/// #     key: Some("light/hall".into()), value: "{}".into() };
+/// let mut into = target.open(Partition(0)).await?;
+/// assert!(into.next().await?.is_empty(), "nothing is there yet");
+/// into.begin().await?;
+/// into.add(&[counted]).await?;
+/// into.settle().await?;
+/// target.finish().await?;
+/// assert_eq!(target.copied().await?.records(), 1);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait CopyInto: Commits {
     /// Makes ready to add behind what was read.
@@ -136,6 +267,15 @@ pub trait CopyInto: Commits {
 }
 
 /// Why a copy cannot go on.
+///
+/// ```
+/// use retell::ports::{CopyError, LogError};
+///
+/// let away = CopyError::from(LogError::Unavailable("no broker answers".into()));
+/// assert_eq!(away.to_string(), "the log is unavailable: no broker answers");
+/// assert!(away.is_retryable());
+/// assert!(!CopyError::File("backup.ndjson, line 7: was altered".into()).is_retryable());
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// A log says no.

@@ -29,6 +29,24 @@ use crate::log::{Partitions, Stamp};
 use super::Statistic;
 
 /// A log of a fixed number of partitions.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::{SystemClock, memory::MemoryLog};
+/// use retell::log::Partitions;
+/// use retell::ports::{EventLog, LogError};
+/// use retell::{Offset, Partition};
+///
+/// # #[tokio::main] async fn main() -> Result<(), LogError> {
+/// let partitions = Partitions::new(2).expect("2");
+/// let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(partitions, Arc::new(SystemClock)));
+/// log.check().await?;
+/// assert_eq!(log.end(Partition(1)).await?, Offset(0));
+/// let beyond = log.reader(Partition(1), Offset(7)).await;
+/// assert!(matches!(beyond, Err(LogError::OutOfRange { .. })));
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
     /// Creates the log if it is not there, and checks its settings if it is.
@@ -84,6 +102,23 @@ pub trait EventLog: Send + Sync + 'static {
 /// Appends to one partition, in order, without waiting for what was appended before.
 ///
 /// Dropping it gives up what is in flight; that may still land.
+///
+/// ```
+/// use retell::log::{Stamp, Term};
+/// use retell::ports::{EventLog, NewRecord, Report, SendNumber};
+/// use retell::{Offset, Partition};
+/// # use retell::{adapters::{SystemClock, memory::MemoryLog}, log::Partitions};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = MemoryLog::new(Partitions::new(1).expect("one"), std::sync::Arc::new(SystemClock));
+/// let mut appender = log.appender(Partition(0)).await?;
+/// let stamp = Stamp::Claim { term: Term(1) };
+/// assert_eq!(appender.append(NewRecord { key: None, stamp, value: b"{}" })?, SendNumber(0));
+/// let mut reports = Vec::new();
+/// appender.settled(&mut reports).await;
+/// assert!(matches!(reports[..], [Report::Landed { offset: Offset(0), count: 1, .. }]));
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Appender: Send {
     /// Takes a record. Never waits. It leaves with the next [`Self::flush`] or [`Self::settled`],
@@ -103,6 +138,24 @@ pub trait Appender: Send {
 }
 
 /// Reads one partition from where it was opened.
+///
+/// ```
+/// use retell::ports::EventLog;
+/// use retell::{Offset, Partition};
+/// # use retell::{adapters::{SystemClock, memory::MemoryLog}, log::{Partitions, Stamp, Term}};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = MemoryLog::new(Partitions::new(1).expect("one"), std::sync::Arc::new(SystemClock));
+/// # let stamp = Stamp::Claim { term: Term(1) };
+/// # let claim = retell::ports::NewRecord { key: None, stamp, value: b"{}" };
+/// let mut appender = log.appender(Partition(0)).await?;
+/// let mut reader = log.reader(Partition(0), Offset(0)).await?;
+/// assert!(reader.next(100, 1 << 20).await?.at_end);
+/// appender.append(claim)?;
+/// let chunk = reader.next(100, 1 << 20).await?; // it waits until the record is there
+/// assert_eq!(chunk.records[0].stamp, stamp);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait LogReader: Send {
     /// Waits for records, or for the end, and returns at most `records_max` records of about
@@ -117,10 +170,31 @@ pub trait LogReader: Send {
 }
 
 /// The number of an append within its appender, from 0.
+///
+/// ```
+/// use retell::ports::{Report, SendNumber};
+///
+/// let report = Report::Odd { send: SendNumber(7) };
+/// assert_eq!(report.first(), SendNumber(7));
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SendNumber(pub u64);
 
 /// A record to append. The adapter copies it.
+///
+/// ```
+/// use retell::log::{Chain, Stamp, Term};
+/// use retell::ports::{AppendError, EventLog, NewRecord};
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryLog}, log::Partitions};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = MemoryLog::new(Partitions::new(1).expect("one"), std::sync::Arc::new(SystemClock));
+/// let stamp = Stamp::Commit { term: Term(1), chain: Chain(0) };
+/// let commit = NewRecord { key: Some(b"light/hall"), stamp, value: br#"{"v":1}"# };
+/// let mut appender = log.with_record_len_max(10).appender(Partition(0)).await?;
+/// assert_eq!(appender.append(commit), Err(AppendError::TooLarge { len: 17, max: 10 }));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NewRecord<'a> {
     /// `TYPE/ID` of a commit, none of a claim.
@@ -132,6 +206,17 @@ pub struct NewRecord<'a> {
 }
 
 /// A record as it was read. Cloning shares the bytes.
+///
+/// ```
+/// use retell::log::{Fold, Mark, Stamp, Term};
+/// use retell::ports::LogRecord;
+/// use retell::{Offset, Time};
+///
+/// let stamp = Stamp::Claim { term: Term(1) };
+/// let (offset, time, value) = (Offset(0), Time::default(), "{}".into());
+/// let record = LogRecord { offset, time, key: None, stamp, value };
+/// assert_eq!(Fold::default().step(&record.stamp), Mark::Claim);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogRecord {
     /// Where it is.
@@ -147,6 +232,24 @@ pub struct LogRecord {
 }
 
 /// What a reader got at once.
+///
+/// ```
+/// use retell::ports::{Chunk, EventLog, NewRecord};
+/// # use retell::{Offset, Partition, adapters::{SystemClock, memory::MemoryLog}};
+/// # use retell::log::{Partitions, Stamp, Term};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = MemoryLog::new(Partitions::new(1).expect("one"), std::sync::Arc::new(SystemClock));
+/// # let mut appender = log.appender(Partition(0)).await?;
+/// # let stamp = Stamp::Claim { term: Term(1) };
+/// # for value in [b"one", b"two"] { appender.append(NewRecord { key: None, stamp, value })?; }
+/// let mut reader = log.reader(Partition(0), Offset(0)).await?;
+/// let Chunk { records, at_end } = reader.next(1, 1 << 20).await?;
+/// assert!(records[0].value == "one" && !at_end);
+/// let Chunk { records, at_end } = reader.next(1, 1 << 20).await?;
+/// assert!(records[0].value == "two" && at_end);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Chunk {
     /// The records, in order.
@@ -156,6 +259,17 @@ pub struct Chunk {
 }
 
 /// What became of appends, in the order in which they were sent unless a report came out of turn.
+///
+/// ```
+/// use retell::ports::{Report, SendNumber};
+/// use retell::{Offset, Time};
+///
+/// let (mut reports, time) = (Vec::new(), Time::from_millis(1_000));
+/// Report::add_landed(&mut reports, SendNumber(0), Offset(7), time);
+/// Report::add_landed(&mut reports, SendNumber(1), Offset(8), time);
+/// let first = SendNumber(0);
+/// assert_eq!(reports, [Report::Landed { first, count: 2, offset: Offset(7), time }]);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Report {
     /// `count` records from `first` on are durable, at contiguous offsets from `offset` on.
@@ -182,6 +296,23 @@ pub enum Report {
 }
 
 /// Why a record was not taken.
+///
+/// ```
+/// use retell::ports::{AppendError, EventLog};
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryLog}};
+/// # use retell::log::{Partitions, Stamp, Term};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = MemoryLog::new(Partitions::new(1).expect("one"), std::sync::Arc::new(SystemClock));
+/// # let stamp = Stamp::Claim { term: Term(1) };
+/// # let claim = retell::ports::NewRecord { key: None, stamp, value: b"{}" };
+/// let mut appender = log.with_in_flight_len_max(1).appender(Partition(0)).await?;
+/// appender.append(claim)?;
+/// assert_eq!(appender.append(claim), Err(AppendError::Full));
+/// appender.settled(&mut Vec::new()).await;
+/// assert!(appender.append(claim).is_ok());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AppendError {
     /// Too many are in flight. Retry when reports have come.
@@ -201,6 +332,15 @@ pub enum AppendError {
 }
 
 /// What went wrong with the log.
+///
+/// ```
+/// use retell::ports::LogError;
+///
+/// let away = LogError::Unavailable("no broker answers".into());
+/// assert_eq!(away.to_string(), "the log is unavailable: no broker answers");
+/// assert!(away.is_retryable());
+/// assert!(!LogError::Damaged("3@7 cannot be read".into()).is_retryable());
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogError {
     /// The log does not answer. Retry later.

@@ -17,7 +17,7 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// Where one partition of the log begins. Cheap to clone; what it has read it knows.
 #[derive(Clone)]
-pub struct LogOrigin {
+pub(crate) struct LogOrigin {
     log: Arc<dyn EventLog>,
     partition: Partition,
     first_claim: Arc<OnceCell<Bytes>>,
@@ -27,7 +27,7 @@ pub struct LogOrigin {
 impl LogOrigin {
     /// The origin of a partition; nothing is read yet.
     #[must_use]
-    pub fn new(log: Arc<dyn EventLog>, partition: Partition, checks: Checks) -> Self {
+    pub(crate) fn new(log: Arc<dyn EventLog>, partition: Partition, checks: Checks) -> Self {
         Self { log, partition, first_claim: Arc::default(), checks }
     }
 
@@ -36,7 +36,7 @@ impl LogOrigin {
     ///
     /// # Errors
     /// The log does not answer.
-    pub async fn has(&self, checkpoint: &Checkpoint) -> Result<bool, LogError> {
+    pub(crate) async fn has(&self, checkpoint: &Checkpoint) -> Result<bool, LogError> {
         let Some(claim) = self.first_claim().await? else { return Ok(false) };
         let is_same = LogId::of_first_claim(&claim) == checkpoint.log;
         if (!is_same && self.checks.log_id) || checkpoint.next.0 == 0 {
@@ -59,7 +59,7 @@ impl LogOrigin {
     ///
     /// # Errors
     /// The log does not answer.
-    pub async fn first_claim(&self) -> Result<Option<Bytes>, LogError> {
+    pub(crate) async fn first_claim(&self) -> Result<Option<Bytes>, LogError> {
         if let Some(claim) = self.first_claim.get() {
             return Ok(Some(claim.clone()));
         }

@@ -28,7 +28,7 @@ pub use event_log::{
     AppendError, Appender, Chunk, EventLog, LogError, LogReader, LogRecord, NewRecord, Report,
     SendNumber,
 };
-pub use log_origin::LogOrigin;
+pub(crate) use log_origin::LogOrigin;
 pub use pointer::{Lease, Order, Pointer};
 pub use space::{Space, SpaceState};
 pub use statistic::{Measured, Statistic};

@@ -13,6 +13,20 @@ use uuid::Uuid;
 use crate::contract::{Offset, Partition, Time};
 
 /// The generations of one revision of a projection.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use retell::{Time, ports::Pointer};
+/// use uuid::Uuid;
+///
+/// let (old, new) = (Uuid::from_u128(1), Uuid::from_u128(2));
+/// let pointer = Pointer { live: Some(old), building: Some(new), ..Pointer::default() };
+/// let flipped = pointer.flipped(BTreeMap::new(), Time::from_millis(7), true);
+/// assert_eq!((flipped.live, flipped.previous), (Some(new), Some(old)));
+/// let back = flipped.rolled_back(BTreeMap::new(), Time::from_millis(8));
+/// assert!(back.live == Some(old) && back.dropping.contains(&new));
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Pointer {
@@ -45,6 +59,25 @@ pub struct Pointer {
 }
 
 /// What a replay was asked to do. Whoever goes on with it after a crash does the same.
+///
+/// ```
+/// use retell::Time;
+/// use retell::ports::{Order, Pointer};
+/// use uuid::Uuid;
+///
+/// let (replay, building) = (Uuid::from_u128(7), Uuid::from_u128(2));
+/// let order = Order {
+///     replay,
+///     started_at: Time::from_millis(1_000),
+///     records_per_second: "5000".parse().ok(),
+///     require_equal: true,
+///     cancelled: false,
+///     lease: None,
+/// };
+/// let pointer = Pointer::default().begun(building, order);
+/// assert_eq!(pointer.order.as_ref().map(|order| order.replay), Some(replay));
+/// assert_eq!(pointer.given_up().order, None);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Order {
     /// The replay's id.
@@ -64,6 +97,18 @@ pub struct Order {
 
 /// Who builds a generation, and a number that moves while it lives. Others look whether it moves;
 /// nobody compares clocks.
+///
+/// ```
+/// use retell::ports::{Lease, Pointer};
+/// use uuid::Uuid;
+///
+/// let generation = Uuid::from_u128(2);
+/// let lease = Lease { node: "n1".into(), instance: Uuid::from_u128(7), beat: 1 };
+/// let pointer = Pointer::default().hiding(generation, lease.clone());
+/// // It lives: the number has moved.
+/// let later = pointer.hiding(generation, Lease { beat: 2, ..lease });
+/// assert!(later.hidden[&generation].beat > pointer.hidden[&generation].beat);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Lease {
     /// The node.

@@ -16,6 +16,13 @@ use super::StoreError;
 const FLUSHING: &str = "flushing:";
 
 /// A named set of keys with one state: `accounts:<generation>:p5`.
+///
+/// ```
+/// use retell::{Partition, ports::Space};
+///
+/// let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// assert_eq!(space.to_string(), "accounts:00000000-0000-0000-0000-000000000000:p5");
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Space {
     /// The projection, or `state`, or `policy.NAME`.
@@ -27,6 +34,19 @@ pub struct Space {
 }
 
 /// How far a space has come.
+///
+/// ```
+/// use retell::{Offset, Partition};
+/// use retell::ports::{Space, SpaceState};
+///
+/// let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// let text = br#"{"log":"44136fa355b3678a1146ad16f7e8649e","next":1235,"term":3,"chain":17,
+///     "time":"2026-11-22T10:00:00.000Z"}"#;
+/// let state = SpaceState::from_text(&space, Some(text))?;
+/// assert_eq!(state.checkpoint().map(|checkpoint| checkpoint.next), Some(Offset(1235)));
+/// assert_eq!(SpaceState::from_text(&space, None)?, SpaceState::Empty);
+/// # Ok::<(), retell::ports::StoreError>(())
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum SpaceState {
     /// Nothing was ever committed, or everything was lost.

@@ -3,6 +3,13 @@
 use crate::measure::Distribution;
 
 /// A number of a client: of a connection, a queue, or calls.
+///
+/// ```
+/// use retell::ports::{Measured, Statistic};
+///
+/// let connections = Statistic::number("retell_redis_connections", "commands", 8.0);
+/// assert!(matches!(connections.value, Measured::Number(8.0)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Statistic {
     /// Its name, which `docs/metrics.md` explains.
@@ -14,6 +21,18 @@ pub struct Statistic {
 }
 
 /// What was measured.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use retell::measure::Histogram;
+/// use retell::ports::Measured;
+///
+/// let calls = Histogram::of_durations();
+/// calls.duration(Duration::from_millis(3));
+/// let measured = Measured::Durations(calls.read());
+/// assert!(matches!(measured, Measured::Durations(of) if of.count() == 1 && of.sum == 3_000));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Measured {
     /// One number.

@@ -24,6 +24,21 @@ const LEN_MAX: usize = 16_384;
 const BYTES_MAX: usize = 8 << 20;
 
 /// The tail of one partition. Clones are the same; one writes and one reads.
+///
+/// ```
+/// use retell::Offset;
+/// use retell::ports::{Tail, Tailed};
+/// # use retell::{Time, log::{Stamp, Term}, ports::LogRecord};
+///
+/// # let (stamp, time, value) = (Stamp::Claim { term: Term(1) }, Time::default(), "{}".into());
+/// # let record = LogRecord { offset: Offset(5), time, key: None, stamp, value };
+/// let tail = Tail::default();
+/// tail.begin(Offset(5));
+/// assert!(matches!(tail.take(Offset(5), 100), Tailed::Nothing)); // from now on somebody reads
+/// tail.pass(Offset(5), || record);
+/// let Tailed::Records(records) = tail.take(Offset(5), 100) else { panic!("it is there") };
+/// assert_eq!(records[0].offset, Offset(5));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Tail(Arc<Shared>);
 
@@ -46,10 +61,36 @@ struct Held {
 }
 
 /// The tails of all partitions of a log.
+///
+/// ```
+/// use retell::log::Partitions;
+/// use retell::ports::{Tailed, Tails};
+/// use retell::{Offset, Partition};
+///
+/// let tails = Tails::new(Partitions::new(2).expect("2"));
+/// tails.of(Partition(1)).begin(Offset(7)); // the writer
+/// assert!(matches!(tails.of(Partition(1)).take(Offset(7), 100), Tailed::Nothing)); // its reader
+/// assert!(matches!(tails.of(Partition(0)).take(Offset(7), 100), Tailed::Elsewhere));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Tails(Vec<Tail>);
 
 /// What a tail has for its reader.
+///
+/// ```
+/// use retell::Offset;
+/// use retell::ports::{Tail, Tailed};
+///
+/// let next = |tail: &Tail| match tail.take(Offset(0), 100) {
+///     Tailed::Records(records) => format!("fold {}", records.len()),
+///     Tailed::Nothing => "wait".to_owned(),
+///     Tailed::Elsewhere => "read the log".to_owned(),
+/// };
+/// let tail = Tail::default();
+/// assert_eq!(next(&tail), "read the log"); // no writer is at work
+/// tail.begin(Offset(0));
+/// assert_eq!(next(&tail), "wait");
+/// ```
 #[derive(Debug)]
 pub enum Tailed {
     /// The next records.

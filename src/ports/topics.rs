@@ -24,6 +24,15 @@ use crate::log::Partitions;
 use super::event_log::LogError;
 
 /// A message of a plain topic.
+///
+/// ```
+/// use retell::ports::Message;
+///
+/// let headers = vec![("idempotency-key".to_owned(), "order-7".into())];
+/// let message = Message { key: Some("light/hall".into()), headers, value: "{}".into() };
+/// assert_eq!(message.header("idempotency-key"), Some("order-7"));
+/// assert_eq!(message.header("actor"), None);
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Message {
     /// What keeps messages in order for those who spread them.
@@ -35,6 +44,23 @@ pub struct Message {
 }
 
 /// A message as it was read.
+///
+/// ```
+/// use retell::ports::{Message, PlainTopic, Received};
+/// # use std::sync::Arc;
+/// # use retell::adapters::memory::{ManualClock, MemoryTopic};
+/// # use retell::{Partition, Time, log::Partitions};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(ManualClock::default());
+/// # let topic = MemoryTopic::new("orders", Partitions::new(1).expect("one"), clock);
+/// let message = Message { value: "{}".into(), ..Message::default() };
+/// topic.send(vec![(Partition(0), message.clone())]).await?;
+/// let received = topic.join("retell").await?.next(100).await?;
+/// let (position, time) = ("0@0".parse()?, Time::default());
+/// assert_eq!(received, [Received { position, time, message }]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Received {
     /// Where it is.
@@ -46,6 +72,24 @@ pub struct Received {
 }
 
 /// One plain topic.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::{SystemClock, memory::MemoryTopic};
+/// use retell::log::Partitions;
+/// use retell::ports::{Message, PlainTopic};
+/// use retell::{Offset, Partition};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::LogError> {
+/// let topic = MemoryTopic::new("facts", Partitions::new(1).expect("one"), Arc::new(SystemClock));
+/// let fact = Message { value: "it is dark".into(), ..Message::default() };
+/// topic.send(vec![(Partition(0), fact.clone())]).await?;
+/// assert_eq!(topic.span(Partition(0)).await?, Offset(0)..Offset(1));
+/// let last = topic.before(Partition(0), Offset(1), 10).await?;
+/// assert_eq!(last[0].message, fact);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait PlainTopic: Send + Sync {
     /// Its name.
@@ -91,6 +135,25 @@ pub trait PlainTopic: Send + Sync {
 }
 
 /// A member of a group. Dropping it leaves the group.
+///
+/// ```
+/// use retell::ports::{Message, PlainTopic};
+/// # use std::sync::Arc;
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryTopic}, log::Partitions};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::LogError> {
+/// # let one = Partitions::new(1).expect("one");
+/// # let topic = MemoryTopic::new("orders", one, Arc::new(SystemClock));
+/// let order = Message { value: "{}".into(), ..Message::default() };
+/// topic.send(vec![(Partition(0), order.clone()), (Partition(0), order)]).await?;
+/// let mut member = topic.join("retell").await?;
+/// assert_eq!(member.next(1).await?.len(), 1);
+/// assert_eq!(member.next(100).await?.len(), 1);
+/// member.leave().await;
+/// // Nothing is done: who joins now is given both.
+/// assert_eq!(topic.join("retell").await?.next(100).await?.len(), 2);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Intake: Send {
     /// Waits for messages, and gives those that are there, at most `len_max`. The partitions of
@@ -109,6 +172,25 @@ pub trait Intake: Send {
 }
 
 /// Takes note of what a member has done.
+///
+/// ```
+/// use retell::Offset;
+/// use retell::ports::{Message, PlainTopic};
+/// # use std::sync::Arc;
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryTopic}, log::Partitions};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::LogError> {
+/// # let one = Partitions::new(1).expect("one");
+/// # let topic = MemoryTopic::new("orders", one, Arc::new(SystemClock));
+/// let order = |text: &'static str| Message { value: text.into(), ..Message::default() };
+/// topic.send(vec![(Partition(0), order("first")), (Partition(0), order("second"))]).await?;
+/// let member = topic.join("retell").await?;
+/// member.progress().done(Partition(0), Offset(1));
+/// member.leave().await;
+/// let left = topic.join("retell").await?.next(100).await?;
+/// assert_eq!(left[0].message, order("second"));
+/// # Ok(()) }
+/// ```
 pub trait Progress: Send + Sync {
     /// All messages of this partition before `next` are done. It is made durable soon, and at the
     /// latest when the member leaves; not at all if another member has the partition by then.

@@ -29,6 +29,26 @@ use bytes::Bytes;
 use super::{Change, InvalidCommit, Pointer, Space, SpaceState, Statistic};
 
 /// A store of everything that is derived from the log.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::{SystemClock, memory::MemoryViews};
+/// use retell::ports::{Change, Commit, Space, SpaceState, ViewStore};
+/// # use retell::Partition;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let at = SpaceState::At(serde_json::from_str(r#"{"log":"44136fa355b3678a1146ad16f7e8649e",
+/// #     "next":1235,"term":3,"chain":17,"time":"2026-11-22T10:00:00.000Z"}"#)?);
+/// let views: Arc<dyn ViewStore> = Arc::new(MemoryViews::new(Arc::new(SystemClock)));
+/// let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// let put = Change::Put { key: "doc:ann".into(), value: "{}".into(), expires_in: None };
+/// let done = views.commit(&space, &SpaceState::Empty, &at, &[put]).await?;
+/// assert_eq!(done, Commit::Committed);
+/// let values = views.read(&space, &["doc:ann".into(), "doc:bob".into()]).await?;
+/// assert_eq!(values, (at, vec![Some("{}".into()), None]));
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait ViewStore: Send + Sync + 'static {
     /// Checks that the store is one that can be trusted.
@@ -133,6 +153,23 @@ pub trait ViewStore: Send + Sync + 'static {
 }
 
 /// Waits for a space's state to move.
+///
+/// ```
+/// use retell::ports::{SpaceState, ViewStore};
+/// # use std::sync::Arc;
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryViews}, ports::Space};
+/// # use uuid::Uuid;
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::StoreError> {
+/// # let views = MemoryViews::new(Arc::new(SystemClock));
+/// # let space = Space::new("accounts", Uuid::nil(), Partition(5));
+/// let mut watch = views.watch(&space).await;
+/// let flushing = SpaceState::Flushing(Uuid::from_u128(1));
+/// views.commit(&space, &SpaceState::Empty, &flushing, &[]).await?;
+/// watch.moved().await;
+/// assert_eq!(views.read(&space, &[]).await?.0, flushing);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Watch: Send {
     /// Returns after the state moved since the last call; sometimes without a reason.
@@ -140,6 +177,21 @@ pub trait Watch: Send {
 }
 
 /// Whether a commit happened.
+///
+/// ```
+/// use retell::ports::{Commit, SpaceState, ViewStore};
+/// # use std::sync::Arc;
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryViews}, ports::Space};
+/// # use uuid::Uuid;
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::StoreError> {
+/// # let views = MemoryViews::new(Arc::new(SystemClock));
+/// # let space = Space::new("accounts", Uuid::nil(), Partition(5));
+/// let expected = SpaceState::Flushing(Uuid::from_u128(1));
+/// let late = views.commit(&space, &expected, &SpaceState::Empty, &[]).await?;
+/// assert_eq!(late, Commit::Stale(SpaceState::Empty)); // the store was emptied meanwhile
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Commit {
     /// It did.
@@ -149,6 +201,19 @@ pub enum Commit {
 }
 
 /// A page of an index.
+///
+/// ```
+/// use std::ops::Bound::{Excluded, Included, Unbounded};
+///
+/// use retell::ports::RangeQuery;
+///
+/// let index = "owner".to_owned();
+/// let (from, to) = (Included("ann".into()), Excluded("bob".into()));
+/// let query = RangeQuery { index, from, to, limit: 50, descending: false };
+/// assert!(!query.is_empty());
+/// assert!(RangeQuery { from: Included("bob".into()), ..query.clone() }.is_empty());
+/// assert!(!RangeQuery { to: Unbounded, ..query }.is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct RangeQuery {
     /// The index's name.
@@ -164,6 +229,14 @@ pub struct RangeQuery {
 }
 
 /// A member of an index, and the value that it names.
+///
+/// ```
+/// use retell::ports::Listed;
+///
+/// // An index by owner: the owner, then the key of the owner's account.
+/// let listed = Listed { member: "ann\0doc:a-7".into(), value: Some("{}".into()) };
+/// assert_eq!(Listed::key_of(&listed.member), b"doc:a-7");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Listed {
     /// The member.
@@ -173,6 +246,27 @@ pub struct Listed {
 }
 
 /// How far a drop has come.
+///
+/// ```
+/// use retell::ports::{Change, Dropped, SpaceState, ViewStore};
+/// # use std::sync::Arc;
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryViews}, ports::Space};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::StoreError> {
+/// # let views = MemoryViews::new(Arc::new(SystemClock));
+/// # let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// # let put = |key: &str| Change::PutField { map: key.into(), field: "f".into(),
+/// #     value: "{}".into(), expires_in: None };
+/// # let flushing = SpaceState::Flushing(uuid::Uuid::nil());
+/// # let changes = [put("parked"), put("others")];
+/// # views.commit(&space, &SpaceState::Empty, &flushing, &changes).await?;
+/// // The state goes first, then the rest, a part at a time.
+/// assert_eq!(views.drop_space(&space, 1).await?, Dropped::More);
+/// assert_eq!(views.read(&space, &[]).await?.0, SpaceState::Empty);
+/// while views.drop_space(&space, 1).await? == Dropped::More {}
+/// assert!(views.read_map(&space, "parked").await?.1.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dropped {
     /// Nothing is left.
@@ -182,6 +276,16 @@ pub enum Dropped {
 }
 
 /// What went wrong with the store.
+///
+/// ```
+/// use retell::ports::{Change, InvalidCommit, StoreError};
+///
+/// let full = StoreError::Full("maxmemory is reached".into());
+/// assert_eq!(full.to_string(), "the view store is full: maxmemory is reached");
+/// let changes = [Change::Delete { key: "parts".into() }];
+/// let refused = InvalidCommit::check(&changes, 500).map_err(StoreError::from);
+/// assert!(matches!(refused, Err(StoreError::Invalid(InvalidCommit::KeyTaken(_)))));
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The store does not answer. Retry later.

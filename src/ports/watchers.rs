@@ -13,6 +13,20 @@ use tokio::sync::Notify;
 use super::{Space, Watch};
 
 /// The watchers of one store. Clones are the same.
+///
+/// ```
+/// use retell::Partition;
+/// use retell::ports::{Space, Watchers};
+///
+/// # #[tokio::main] async fn main() {
+/// let (watchers, space) =
+///     (Watchers::default(), Space::new("accounts", uuid::Uuid::nil(), Partition(5)));
+/// let mut watch = watchers.watch(&space);
+/// watchers.moved(&space.to_string());
+/// watch.moved().await; // it is woken, though it waits only now
+/// assert_eq!(watchers.spaces(), [space.to_string()]);
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Watchers(Arc<Shared>);
 

@@ -14,16 +14,49 @@ use crate::events::account::AccountEvent;
 const ALL: &str = "all";
 
 /// Folds the events of all accounts into one [`AccountTotalsView`] for all and one per owner.
+///
+/// ```
+/// use retell::commands::Account;
+/// use retell::events::account::AccountEvent;
+/// use retell::projections::{AccountTotals, AccountTotalsView};
+/// use retell::test::MergedTest;
+///
+/// let opened = |owner: &str| AccountEvent::AccountOpened { owner: owner.into() };
+/// let of = |accounts| AccountTotalsView { accounts, open: accounts, ..Default::default() };
+/// MergedTest::of(AccountTotals)
+///     .given::<Account>("1", [opened("Ann")])
+///     .given::<Account>("2", [opened("Bob")])
+///     .then_view("owner:Ann", Some(of(1)))
+///     .then_view("all", Some(of(2)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AccountTotals;
 
 /// Whose an account is: only its first event says so.
+///
+/// ```
+/// use retell::projections::AccountOwner;
+///
+/// let link: AccountOwner = serde_json::from_str(r#"{"owner":"Ann"}"#)?;
+/// assert_ne!(link, AccountOwner::default()); // before the account was opened
+/// assert_eq!(serde_json::to_string(&link)?, r#"{"owner":"Ann"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct AccountOwner {
     owner: Option<String>,
 }
 
 /// Sums over accounts; amounts in minor units.
+///
+/// ```
+/// use retell::LinkedProjection;
+/// use retell::projections::{AccountTotals, AccountTotalsView};
+///
+/// // Sums of two partitions.
+/// let part = |balance| AccountTotalsView { balance, ..AccountTotalsView::default() };
+/// assert_eq!(AccountTotals.merge(part(500), part(-200)), part(300));
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct AccountTotalsView {
     /// Accounts that were ever opened.

@@ -8,10 +8,43 @@ use crate::contract::{Projection, Recorded, Time, Version};
 use crate::events::account::AccountEvent;
 
 /// Folds the events of an account into its [`AccountView`].
+///
+/// ```
+/// use retell::events::account::AccountEvent;
+/// use retell::projections::{AccountView, AccountViewStatus, Accounts};
+/// use retell::test::{ProjectionTest, time_of_event};
+/// # use retell::Version;
+///
+/// let view = AccountView {
+///     id: "ann".into(),
+///     owner: "Ann".into(),
+///     balance: 500,
+///     status: AccountViewStatus::Open,
+///     movements: 1,
+///     opened_at: time_of_event(1),
+///     updated_at: time_of_event(2),
+///     version: Version(2),
+/// };
+/// ProjectionTest::of(Accounts)
+///     .given("ann", [AccountEvent::AccountOpened { owner: "Ann".into() }])
+///     .when(AccountEvent::MoneyDeposited { amount: 500, balance: 500 })
+///     .then_view(Some(view));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Accounts;
 
 /// An account as readers see it.
+///
+/// ```
+/// use retell::projections::{AccountView, AccountViewStatus};
+///
+/// let json = r#"{"id":"ann","owner":"Ann","balance":500,"status":"open","movements":1,"version":2,
+///     "opened_at":"2026-11-22T10:00:00.000Z","updated_at":"2026-11-22T10:00:01.000Z"}"#;
+/// let view: AccountView = serde_json::from_str(json)?;
+/// assert_eq!((view.balance, view.status), (500, AccountViewStatus::Open));
+/// assert_eq!(view.updated_at.millis_since(view.opened_at), 1_000);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct AccountView {
     /// The id of the account.
@@ -33,6 +66,13 @@ pub struct AccountView {
 }
 
 /// Whether money may move.
+///
+/// ```
+/// use retell::projections::AccountViewStatus;
+///
+/// assert_eq!(serde_json::to_string(&AccountViewStatus::Closed)?, r#""closed""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountViewStatus {

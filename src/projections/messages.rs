@@ -8,10 +8,38 @@ use crate::contract::{Projection, Recorded, Time, Version};
 use crate::events::message::MessageEvent;
 
 /// Folds the events of a message into its [`MessageView`].
+///
+/// ```
+/// use retell::events::message::MessageEvent;
+/// use retell::projections::{MessageView, MessageViewStatus, Messages};
+/// use retell::test::{ProjectionTest, time_of_event};
+/// # use retell::Version;
+///
+/// let view = MessageView {
+///     id: "m1".into(),
+///     text: "hello".into(),
+///     status: MessageViewStatus::Produced,
+///     produced_at: time_of_event(1),
+///     consumed_at: None,
+///     version: Version(1),
+/// };
+/// let produced = MessageEvent::MessageProduced { text: "hello".into() };
+/// ProjectionTest::of(Messages).given("m1", [produced]).then_view(Some(view));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Messages;
 
 /// A message as readers see it.
+///
+/// ```
+/// use retell::projections::{MessageView, MessageViewStatus};
+///
+/// let json = r#"{"id":"m1","text":"hello","status":"produced",
+///     "produced_at":"2026-11-22T10:00:00.000Z","consumed_at":null,"version":1}"#;
+/// let view: MessageView = serde_json::from_str(json)?;
+/// assert_eq!((view.status, view.consumed_at), (MessageViewStatus::Produced, None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct MessageView {
     /// The id of the message.
@@ -29,6 +57,13 @@ pub struct MessageView {
 }
 
 /// Whether a message was consumed.
+///
+/// ```
+/// use retell::projections::MessageViewStatus;
+///
+/// assert_eq!(serde_json::to_string(&MessageViewStatus::Consumed)?, r#""consumed""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageViewStatus {

@@ -13,6 +13,23 @@ use crate::log::Checkpoint;
 use crate::ports::{Bookmarks, LogError};
 
 /// Bookmarks on disk.
+///
+/// ```
+/// use retell::Partition;
+/// use retell::adapters::embedded::EmbeddedBookmarks;
+/// use retell::ports::Bookmarks;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let done = serde_json::from_str(r#"{"log":"44136fa355b3678a1146ad16f7e8649e","next":1235,
+/// #     "term":3,"chain":17,"time":"2026-11-22T10:00:00.000Z"}"#)?;
+/// let bookmarks = EmbeddedBookmarks::beside(folder.path());
+/// bookmarks.keep("cellar-is-dark", Partition(5), &done).await?;
+/// assert!(folder.path().join("bookmarks/cellar-is-dark.p5.json").exists());
+/// let after_restart = EmbeddedBookmarks::beside(folder.path());
+/// assert_eq!(after_restart.find("cellar-is-dark", Partition(5)).await?, Some(done));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct EmbeddedBookmarks(PathBuf);
 

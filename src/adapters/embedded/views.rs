@@ -47,6 +47,25 @@ const READ_INLINE_KEYS_MAX: usize = 16;
 const LOCKS: usize = 64;
 
 /// Views in a folder. Clones are the same views.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::{SystemClock, embedded::EmbeddedViews};
+/// use retell::ports::{SpaceState, ViewStore};
+/// # use retell::{Partition, ports::Space};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// let views = EmbeddedViews::open(folder.path(), Arc::new(SystemClock))?;
+/// let flushing = SpaceState::Flushing(uuid::Uuid::from_u128(1));
+/// views.commit(&space, &SpaceState::Empty, &flushing, &[]).await?;
+/// drop(views);
+/// let again = EmbeddedViews::open(folder.path(), Arc::new(SystemClock))?;
+/// assert_eq!(again.read(&space, &[]).await?.0, flushing);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct EmbeddedViews(Arc<Opened>);
 

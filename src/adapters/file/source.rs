@@ -14,6 +14,27 @@ use super::sections::FileCommits;
 use super::{disk, failed};
 
 /// A whole copy in a file.
+///
+/// ```
+/// use retell::adapters::file::{FileSource, FileTarget};
+/// use retell::ports::CopySource;
+/// # use retell::log::{PARTITION_HASH, Partitions};
+/// # use retell::ports::{CopyTarget, Origin};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("backup.ndjson");
+/// # let partitions = Partitions::new(2).expect("2");
+/// # let origin = Origin { partitions, hash: PARTITION_HASH.into(), logs: vec![None; 2] };
+/// let target = FileTarget::open(&path, &origin).await?;
+/// target.finish().await?;
+/// drop(target);
+/// let source = FileSource::open(&path).await?;
+/// assert_eq!((source.origin(), source.records()), (&origin, 0));
+/// std::fs::write(&path, "{}")?;
+/// assert!(FileSource::open(&path).await.is_err(), "that is no copy");
+/// # Ok(()) }
+/// ```
 pub struct FileSource {
     path: PathBuf,
     index: Index,

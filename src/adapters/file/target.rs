@@ -19,6 +19,22 @@ use super::tail::Tail;
 use super::{disk, failed};
 
 /// A file that is to hold a copy.
+///
+/// ```
+/// use retell::adapters::file::FileTarget;
+/// use retell::log::{PARTITION_HASH, Partitions};
+/// use retell::ports::{CopyTarget, Origin};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("backup.ndjson");
+/// let partitions = Partitions::new(1).expect("one");
+/// let origin = Origin { partitions, hash: PARTITION_HASH.into(), logs: vec![None] };
+/// let target = FileTarget::open(&path, &origin).await?;
+/// target.finish().await?;
+/// assert!(std::fs::read_to_string(&path)?.starts_with(r#"{"format":"retell log","version":1,"#));
+/// # Ok(()) }
+/// ```
 pub struct FileTarget(Shared);
 
 /// What the partitions share.

@@ -22,6 +22,22 @@ use super::properties::Properties;
 use super::queries::number;
 
 /// Bookmarks in the brokers' own topic of offsets.
+///
+/// ```
+/// use retell::adapters::kafka::KafkaBookmarks;
+/// use retell::ports::{Bookmarks, LogError};
+/// # use retell::{Partition, config::{Config, KafkaAddress}};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let property = "log.kafka.properties.no.such.property".to_owned();
+/// # let log = Config::load(None, std::env::vars(), &[(property, "1".to_owned())])?.log;
+/// let address: KafkaAddress = "kafka://127.0.0.1:9092/retell.events".parse()?;
+/// let bookmarks = KafkaBookmarks::beside(&address, &log);
+/// // A client is made for each name when it is asked for; here one property is none that it takes.
+/// let found = bookmarks.find("policy.cellar-is-dark", Partition(0)).await;
+/// assert!(matches!(found, Err(LogError::Settings(_))));
+/// # Ok(()) }
+/// ```
 pub struct KafkaBookmarks {
     topic: String,
     properties: Properties,

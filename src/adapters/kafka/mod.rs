@@ -40,6 +40,18 @@ use reader::Readers;
 use topic::Topic;
 
 /// A log on one Kafka topic.
+///
+/// ```
+/// use retell::adapters::kafka::KafkaLog;
+/// use retell::config::{Config, KafkaAddress};
+/// use retell::ports::EventLog;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let address: KafkaAddress = "kafka://127.0.0.1:9092/retell.events".parse()?;
+/// let log = KafkaLog::connect(&address, &Config::defaults().log)?;
+/// assert_eq!((log.name(), log.partitions().count()), ("retell.events", 8));
+/// # Ok(()) }
+/// ```
 pub struct KafkaLog {
     topic: Topic,
     partitions: Partitions,

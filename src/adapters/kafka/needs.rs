@@ -1,6 +1,20 @@
 //! What a topic must be, by what it is for.
 
 /// What a topic is for.
+///
+/// ```
+/// use retell::adapters::kafka::{KafkaTopics, Role};
+/// use retell::ports::PlainTopic;
+/// # use retell::config::Config;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = "kafka://127.0.0.1:9092/retell.events".parse()?;
+/// # let topics = KafkaTopics::connect(&log, &Config::defaults().log)?;
+/// let inbox = topics.open("retell.commands", Role::Inbox);
+/// let results = topics.open("retell.results", Role::Results);
+/// assert_eq!((inbox.name(), results.name()), ("retell.commands", "retell.results"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
     /// The log itself, the only truth.

@@ -20,6 +20,23 @@ const RECORD_LEN_MAX: usize = 1_000_000;
 const IN_FLIGHT_LEN_MAX: u64 = 4_096;
 
 /// A log that ends with the process. Clones are the same log.
+///
+/// ```
+/// use retell::adapters::{SystemClock, memory::MemoryLog};
+/// use retell::log::Partitions;
+/// use retell::ports::EventLog;
+/// # use retell::{Offset, Partition};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::LogError> {
+/// # let clock = std::sync::Arc::new(SystemClock);
+/// let log = MemoryLog::new(Partitions::new(1).expect("one"), clock);
+/// let same = log.clone();
+/// log.leave_hole(Partition(0)); // as a transaction of others does on Kafka
+/// assert_eq!(same.end(Partition(0)).await?, Offset(1));
+/// let mut reader = same.reader(Partition(0), Offset(0)).await?;
+/// assert!(reader.next(100, 1_000).await?.records.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct MemoryLog {
     partitions: Arc<[Mutex<Records>]>,

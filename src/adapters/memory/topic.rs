@@ -12,6 +12,23 @@ use crate::log::Partitions;
 use crate::ports::{Clock, Intake, LogError, Message, PlainTopic, Progress, Received};
 
 /// A topic that ends with the process. Clones are the same topic.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::{SystemClock, memory::MemoryTopic};
+/// use retell::log::Partitions;
+/// use retell::ports::{Message, PlainTopic};
+/// # use retell::Partition;
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::LogError> {
+/// let topic = MemoryTopic::new("facts", Partitions::new(2).expect("2"), Arc::new(SystemClock));
+/// let fact = Message { value: "it is dark".into(), ..Message::default() };
+/// topic.send(vec![(Partition(1), fact)]).await?;
+/// let sent = topic.messages(Partition(1));
+/// assert_eq!((sent.len(), &*sent[0].message.value), (1, &b"it is dark"[..]));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct MemoryTopic(Arc<Inner>);
 

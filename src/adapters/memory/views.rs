@@ -22,6 +22,28 @@ use contents::Contents;
 const CHANGES_MAX: usize = 500;
 
 /// Views that end with the process. Clones are the same views.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use retell::adapters::memory::{ManualClock, MemoryViews};
+/// use retell::ports::{Change, SpaceState, ViewStore};
+/// # use retell::{Partition, ports::Space};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::StoreError> {
+/// # let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// # let (empty, key) = (SpaceState::Empty, "doc:ann".to_owned());
+/// let clock = ManualClock::default();
+/// let views = MemoryViews::new(Arc::new(clock.clone()));
+/// let expires_in = Some(Duration::from_secs(60));
+/// let put = Change::Put { key: key.clone(), value: "{}".into(), expires_in };
+/// views.commit(&space, &empty, &empty, &[put]).await?;
+/// assert_eq!(views.read(&space, &[key.clone()]).await?.1, [Some("{}".into())]);
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(views.read(&space, &[key]).await?.1, [None]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct MemoryViews {
     stored: Arc<Mutex<Stored>>,
@@ -31,6 +53,22 @@ pub struct MemoryViews {
 }
 
 /// Everything that was in a store at one moment.
+///
+/// ```
+/// use retell::ports::{SpaceState, ViewStore};
+/// # use std::sync::Arc;
+/// # use retell::{Partition, adapters::{SystemClock, memory::MemoryViews}, ports::Space};
+///
+/// # #[tokio::main] async fn main() -> Result<(), retell::ports::StoreError> {
+/// # let views = MemoryViews::new(Arc::new(SystemClock));
+/// # let space = Space::new("accounts", uuid::Uuid::nil(), Partition(5));
+/// let snapshot = views.snapshot();
+/// let flushing = SpaceState::Flushing(uuid::Uuid::from_u128(1));
+/// views.commit(&space, &SpaceState::Empty, &flushing, &[]).await?;
+/// views.restore(&snapshot); // somebody has set the store back
+/// assert_eq!(views.read(&space, &[]).await?.0, SpaceState::Empty);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct ViewsSnapshot(Stored);
 

@@ -37,6 +37,20 @@ use servers::Servers;
 use subscriber::Subscriber;
 
 /// Views in one Redis, or in a cluster of them.
+///
+/// ```
+/// use retell::adapters::redis::RedisViews;
+/// use retell::config::Config;
+/// use retell::ports::{StoreError, ViewStore};
+///
+/// # #[tokio::main] async fn main() -> Result<(), StoreError> {
+/// let config = Config::defaults().views.redis;
+/// let views = RedisViews::connect("redis://127.0.0.1:6379/0", "shop", &config)?;
+/// assert_eq!(views.changes_max(), config.commit_keys_max);
+/// let wrong = RedisViews::connect("http://127.0.0.1:6379", "shop", &config);
+/// assert!(matches!(wrong, Err(StoreError::Settings(_))));
+/// # Ok(()) }
+/// ```
 pub struct RedisViews {
     keys: Keys,
     reads: Servers,

@@ -31,6 +31,23 @@ use write::Writer;
 
 /// A log in a folder. Clones are the same log; it is closed when the last one is dropped, with
 /// its appenders and readers, which waits for the write that is under way.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::{SystemClock, embedded::EmbeddedLog};
+/// use retell::log::Partitions;
+/// use retell::ports::EventLog;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let four = Partitions::new(4).expect("4");
+/// assert!(!EmbeddedLog::is_in(folder.path()));
+/// drop(EmbeddedLog::open(folder.path(), four, 1_000_000, Arc::new(SystemClock))?);
+/// let log = EmbeddedLog::open_existing(folder.path(), 1_000_000, Arc::new(SystemClock))?;
+/// assert_eq!(log.partitions(), four);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct EmbeddedLog(Arc<OpenLog>);
 

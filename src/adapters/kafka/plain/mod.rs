@@ -24,6 +24,18 @@ use super::topic::Topic;
 use producer::PlainProducer;
 
 /// The plain topics on a log's brokers: they share the client that asks for ends and settings.
+///
+/// ```
+/// use retell::adapters::kafka::{KafkaTopics, Role};
+/// use retell::config::{Config, KafkaAddress};
+/// use retell::ports::PlainTopic;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let log: KafkaAddress = "kafka://127.0.0.1:9092/retell.events".parse()?;
+/// let topics = KafkaTopics::connect(&log, &Config::defaults().log)?;
+/// assert_eq!(topics.open("retell.outbox", Role::Outbox).name(), "retell.outbox");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct KafkaTopics {
     /// Before the consumers, so that no client is dropped where waiting is not allowed.
@@ -37,6 +49,21 @@ pub struct KafkaTopics {
 }
 
 /// One plain topic. Its clients end with it, in the background.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use retell::adapters::kafka::{KafkaTopics, Role};
+/// use retell::ports::PlainTopic;
+/// # use retell::config::Config;
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let log = "kafka://127.0.0.1:9092/retell.events".parse()?;
+/// # let topics = KafkaTopics::connect(&log, &Config::defaults().log)?;
+/// let topic: Arc<dyn PlainTopic> = Arc::new(topics.open("facts", Role::Results));
+/// assert_eq!(topic.name(), "facts"); // it is looked for when it is checked
+/// # Ok(()) }
+/// ```
 pub struct KafkaTopic {
     queries: Queries,
     topic: Topic,
