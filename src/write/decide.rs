@@ -79,6 +79,10 @@ impl Writer {
             }
             return Ok(());
         }
+        if !ticket.is_in_turn() {
+            ticket.fail(Failure::OutOfTurn);
+            return Ok(());
+        }
         if ticket.attempts >= self.shared.config.attempts_max {
             let detail = "the command was tried too often while terms ended".to_owned();
             ticket.fail(Failure::LogUnavailable(detail));
@@ -184,6 +188,7 @@ impl Writer {
 
     /// Holds an answer that appends nothing until it is proved.
     fn hold(&mut self, reign: &Reign, ticket: Ticket, base: &Snapshot, answer: Answer) {
+        ticket.pass_turn_on();
         let is_ahead = base.version > Version::NONE && base.offset.is_none();
         self.unconfirmed.push(ticket, answer, reign.next_send, is_ahead);
     }
@@ -207,6 +212,7 @@ impl Writer {
         let stamp = Stamp::Commit { term: reign.term, chain: reign.next_chain };
         match reign.appender.append(NewRecord { key: Some(&key), stamp, value: &value }) {
             Ok(send) => {
+                ticket.pass_turn_on();
                 self.shared.measures.record_bytes.size(key.len() + value.len());
                 let after = Snapshot { version: done.version, state, offset: None, time };
                 if !done.events.is_empty() {

@@ -246,7 +246,8 @@ fn error<E: std::error::Error>(failure: Failure) -> AggregateError<E> {
         Failure::HistoryUnreadable { .. } => {
             AggregateError::DeserializationError(Box::new(failure))
         }
-        Failure::QueueFull { .. }
+        Failure::OutOfTurn
+        | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
         | Failure::StateUnavailable(_)
         | Failure::KeysFull { .. }

@@ -152,6 +152,9 @@ pub enum Failure {
         /// The most that the log takes.
         max: usize,
     },
+    /// A command with a turn before its own was not decided. Retry after that one.
+    #[error("a command that was sent before it was not decided")]
+    OutOfTurn,
     /// The writer's queue is full. Retry later.
     #[error("too many commands are waiting for partition {partition}")]
     QueueFull {

@@ -28,7 +28,8 @@ use super::measured::WriteMeasures;
 use super::order::Order;
 use super::queue::Queue;
 use super::status::{StatusCell, WriterStatus};
-use super::ticket::{Answer, Custody, GivenUp, Ticket, Wait};
+use super::ticket::{Answer, Custody, GivenUp, Ticket};
+use super::turns::Turn;
 use super::writer::{Shared, Writer};
 
 /// Sends commands. Cheap to clone.
@@ -138,6 +139,8 @@ pub struct SendOptions {
     pub expected: Option<Expected>,
     /// What travels with the command into its record.
     pub metadata: Metadata,
+    /// Its place among commands that are sent one behind the other, without waiting.
+    pub turn: Option<Turn>,
     /// How long to wait for the outcome, if not as long as `http.request_timeout_ms` says.
     pub timeout: Option<Duration>,
 }
@@ -272,7 +275,7 @@ impl Commands {
             // The writer is gone with the ticket, or still has it.
             Ok(Err(_)) | Err(_) => Err(match custody.give_up() {
                 GivenUp::Taken => Failure::OutcomeUnknown,
-                GivenUp::PutOff(wait) => put_off_too_long(wait, partition),
+                GivenUp::PutOff(wait) => wait.too_long(partition),
                 GivenUp::Queued if answer.is_ok() => Failure::ShuttingDown,
                 GivenUp::Queued => self.queue(partition).too_late(partition),
             }
@@ -365,7 +368,7 @@ impl Commands {
         reply: oneshot::Sender<Answer>,
     ) -> Ticket {
         let command_id = options.command_id.unwrap_or_else(|| self.new_command_id());
-        let SendOptions { repeatable, metadata, .. } = options;
+        let SendOptions { repeatable, metadata, turn, .. } = options;
         Ticket {
             recall: order.other::<Recall>().is_some(),
             target,
@@ -375,20 +378,11 @@ impl Commands {
             repeatable,
             first: None,
             metadata,
+            turn,
             attempts: 0,
             custody,
             reply,
         }
-    }
-}
-
-/// Why a command was still put off when its time was over.
-fn put_off_too_long(wait: Wait, partition: Partition) -> Failure {
-    match wait {
-        Wait::First => Failure::InFlight,
-        Wait::Search => Failure::SearchTimeout,
-        Wait::State => Failure::StateUnavailable("it was not read in time".to_owned()),
-        Wait::Turn => Failure::QueueFull { partition: partition.0 },
     }
 }
 

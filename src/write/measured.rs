@@ -152,6 +152,7 @@ fn outcome(answer: &Answer) -> &'static str {
             | Failure::NoOutcome
             | Failure::EventsTooLarge { .. } => "invalid",
             Failure::SearchTimeout
+            | Failure::OutOfTurn
             | Failure::QueueFull { .. }
             | Failure::CacheFull { .. }
             | Failure::StateUnavailable(_)

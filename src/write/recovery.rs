@@ -174,7 +174,11 @@ impl Writer {
         let waiting = self.unconfirmed.drain().map(|(send, ticket)| (2 * send.0, ticket));
         let mut tickets: Vec<_> = pending.chain(waiting).collect();
         tickets.sort_by_key(|(order, _)| *order);
-        self.again.extend(tickets.into_iter().map(|(_, ticket)| ticket));
+        // Whatever is to be decided again already came after them.
+        for (_, ticket) in tickets.into_iter().rev() {
+            ticket.take_turn_back();
+            self.again.push_front(ticket);
+        }
         self.aggregates.drop_tips();
     }
 }

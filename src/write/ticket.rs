@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::oneshot;
 
-use crate::contract::Target;
+use crate::contract::{Partition, Target};
 use crate::events::{CommandId, Metadata};
 
 use super::done::Done;
 use super::failure::{CommandError, Failure};
 use super::kind::AnyKind;
 use super::order::Order;
+use super::turns::Turn;
 use super::under_way::First;
 
 /// What a command's sender waits for.
@@ -30,6 +31,8 @@ pub(super) struct Ticket {
     /// Held by the first of all that have its id.
     pub(super) first: Option<First>,
     pub(super) metadata: Metadata,
+    /// Its place among commands that were sent without waiting.
+    pub(super) turn: Option<Turn>,
     /// How often it was decided.
     pub(super) attempts: u32,
     pub(super) custody: Custody,
@@ -102,12 +105,40 @@ impl Wait {
         let all = [Self::First, Self::Search, Self::State, Self::Turn];
         all.into_iter().find(|wait| *wait as u8 == number).expect("one of them was put there")
     }
+
+    /// Why a command was still put off when its time was over.
+    pub(super) fn too_long(self, partition: Partition) -> Failure {
+        match self {
+            Self::First => Failure::InFlight,
+            Self::Search => Failure::SearchTimeout,
+            Self::State => Failure::StateUnavailable("it was not read in time".to_owned()),
+            Self::Turn => Failure::QueueFull { partition: partition.0 },
+        }
+    }
 }
 
 impl Ticket {
     /// Answers; nobody may be waiting any more.
     pub(super) fn answer(self, answer: Answer) {
+        if !matches!(answer, Err(CommandError::Failed(_))) {
+            self.pass_turn_on();
+        }
         drop(self.reply.send(answer));
+    }
+
+    /// Whether all were decided that were sent before it.
+    pub(super) fn is_in_turn(&self) -> bool {
+        self.turn.as_ref().is_none_or(Turn::has_come)
+    }
+
+    /// Notes that it was decided.
+    pub(super) fn pass_turn_on(&self) {
+        self.turn.iter().for_each(Turn::pass_on);
+    }
+
+    /// Notes that it has to be decided again.
+    pub(super) fn take_turn_back(&self) {
+        self.turn.iter().for_each(Turn::take_back);
     }
 
     /// Answers that something was in the way.

@@ -63,6 +63,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (422, "key_reused"),
     (429, "too_often"),
     (500, "internal"),
+    (503, "out_of_turn"),
     (503, "queue_full"),
     (503, "cache_full"),
     (503, "search_timeout"),

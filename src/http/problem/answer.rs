@@ -166,6 +166,7 @@ fn of_command(failure: &Failure) -> Answer {
         Failure::SearchTimeout => unavailable("search_timeout", SOON_SECS),
         Failure::NoOutcome => answer(404, NotFound, "not_committed"),
         Failure::EventsTooLarge { .. } => answer(413, Invalid, "events_too_large"),
+        Failure::OutOfTurn => unavailable("out_of_turn", SOON_SECS),
         Failure::QueueFull { .. } => unavailable("queue_full", SOON_SECS),
         Failure::CacheFull { .. } => unavailable("cache_full", LATE_SECS),
         Failure::StateUnavailable(_) => unavailable("state_unavailable", SOON_SECS),

@@ -256,6 +256,7 @@ fn in_public(failure: &Failure) -> String {
         | Failure::SearchTimeout
         | Failure::NoOutcome
         | Failure::EventsTooLarge { .. }
+        | Failure::OutOfTurn
         | Failure::QueueFull { .. }
         | Failure::CacheFull { .. }
         | Failure::KeysFull { .. }

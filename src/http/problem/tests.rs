@@ -149,6 +149,7 @@ async fn what_is_inside_stays_inside() {
 async fn only_what_was_not_done_may_be_repeated() {
     let behind = || QueryError::Behind("partition 3 is at 7".to_owned());
     for (problem, status, code, repeat) in [
+        (Problem::Command(Failure::OutOfTurn), 503, "out_of_turn", true),
         (Problem::Command(Failure::QueueFull { partition: 1 }), 503, "queue_full", true),
         (Problem::Command(Failure::CacheFull { max: 1 }), 503, "cache_full", true),
         (Problem::Command(Failure::StateUnavailable("x".into())), 503, "state_unavailable", true),

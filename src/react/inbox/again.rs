@@ -12,6 +12,8 @@ pub(super) enum Again {
     Never,
     /// Nothing was done, or nobody knows: later, under the same id.
     Later,
+    /// Nothing was done, because one before it was in the way, which has its outcome by now.
+    AtOnce,
     /// This node cannot do it; another may.
     Elsewhere,
 }
@@ -27,6 +29,7 @@ pub(super) fn again(error: &CommandError, attempts: u32) -> Again {
 fn of_failure(failure: &Failure, attempts: u32) -> Again {
     match failure {
         Failure::NoOwner { .. } | Failure::ShuttingDown => Again::Elsewhere,
+        Failure::OutOfTurn => Again::AtOnce,
         Failure::InFlight
         | Failure::SearchTimeout
         | Failure::QueueFull { .. }

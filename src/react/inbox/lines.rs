@@ -1,8 +1,6 @@
-//! Who waits for whom: of the commands for an aggregate one is under way, and the others stand in
-//! line behind it. So none is done before one that came before it, also when that one has to be
-//! sent again.
+//! Who waits for whom: while commands for an aggregate are under way, others stand in line behind
+//! them. So none is done before one that came before it, also when that one has to be sent again.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
@@ -12,7 +10,7 @@ use super::wanted::{Settled, Wanted};
 
 /// The commands that stand in line, by aggregate; an aggregate without a command has no line.
 #[derive(Default)]
-pub(super) struct Lines(Mutex<HashMap<String, VecDeque<Standing>>>);
+pub(super) struct Lines(Mutex<HashMap<String, Vec<Standing>>>);
 
 /// A command, and who is told what became of it.
 pub(super) struct Standing {
@@ -25,27 +23,28 @@ impl Lines {
     pub(super) fn stand(&self, last: Standing) -> Option<Standing> {
         match self.locked().entry(last.wanted.aggregate.clone()) {
             Entry::Vacant(place) => {
-                place.insert(VecDeque::new());
+                place.insert(Vec::new());
                 Some(last)
             }
             Entry::Occupied(mut line) => {
-                line.get_mut().push_back(last);
+                line.get_mut().push(last);
                 None
             }
         }
     }
 
-    /// Whose turn it is, now that the one before has its outcome.
-    pub(super) fn next(&self, aggregate: &str) -> Option<Standing> {
+    /// Those who stand in line, now that all before them have their outcome; if there are none,
+    /// the line is gone.
+    pub(super) fn take(&self, aggregate: &str) -> Vec<Standing> {
         let mut lines = self.locked();
-        let next = lines.get_mut(aggregate)?.pop_front();
-        if next.is_none() {
+        let line = lines.get_mut(aggregate).map(std::mem::take).unwrap_or_default();
+        if line.is_empty() {
             lines.remove(aggregate);
         }
-        next
+        line
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, VecDeque<Standing>>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, Vec<Standing>>> {
         self.0.lock().expect("nothing panics while it is held")
     }
 }

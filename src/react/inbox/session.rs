@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::contract::{Offset, Partition};
 use crate::log::Partitions;
 use crate::ports::{Intake, Message, Progress, Received};
+use crate::write::{CommandError, FullPartitions, Sent, Turns};
 
 use super::again::{Again, again};
 use super::lines::{Lines, Standing};
@@ -118,12 +119,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Does a command, and then those of its aggregate that stand in line behind it.
+    /// Does a command, and then those of its aggregate that have come to stand in line behind it.
     async fn do_line(&self, first: Standing) -> Result<(), Ended> {
-        let mut next = Some(first);
-        while let Some(Standing { wanted, settled }) = next {
-            let outcome = self.outcome(&wanted).await?;
-            next = self.lines.next(&wanted.aggregate);
+        let aggregate = first.wanted.aggregate.clone();
+        let mut some = vec![first];
+        while !some.is_empty() {
+            self.do_some(some).await?;
+            some = self.lines.take(&aggregate);
+        }
+        Ok(())
+    }
+
+    /// Does some commands of one aggregate: sends all, each with its turn, and then waits for what
+    /// becomes of each. One that was not decided keeps the turn from those behind it, so they are
+    /// sent again when it has its outcome.
+    async fn do_some(&self, some: Vec<Standing>) -> Result<(), Ended> {
+        let commands = &self.inbox.0.parts.commands;
+        let (mut turns, mut full) = (Turns::default(), FullPartitions::default());
+        let mut under_way = Vec::with_capacity(some.len());
+        for Standing { wanted, settled } in some {
+            let sent = wanted.send(commands, Some(turns.next()), &mut full).await;
+            under_way.push((wanted, settled, sent));
+        }
+        for (wanted, settled, sent) in under_way {
+            let outcome = self.outcome(&wanted, sent).await?;
             let Wanted { place, command_id, .. } = *wanted;
             // Who waits for it is the part that answers, which is there.
             let _ = settled.send(Settled { place, command_id, outcome });
@@ -131,11 +150,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Sends a command, and again as long as that may help.
-    async fn outcome(&self, wanted: &Wanted) -> Result<Outcome, Ended> {
+    /// Waits for the outcome of a command, and sends it again as long as that may help.
+    async fn outcome(
+        &self,
+        wanted: &Wanted,
+        mut sent: Result<Sent, CommandError>,
+    ) -> Result<Outcome, Ended> {
         let (mut attempts, mut delay) = (0, AGAIN_DELAY);
         loop {
-            let sent = wanted.send(&self.inbox.0.parts.commands).await;
             attempts += u32::from(sent.is_ok());
             let outcome = match sent {
                 Ok(sent) => sent.outcome().await,
@@ -148,11 +170,16 @@ impl<'a> Session<'a> {
             match again(&error, attempts) {
                 Again::Never => return Ok(Outcome::Undone(error)),
                 Again::Elsewhere => return Err(Ended::Elsewhere(error.to_string())),
-                Again::Later => {}
+                Again::AtOnce => attempts -= 1,
+                Again::Later => {
+                    self.inbox.tell(|status| status.repeated += 1);
+                    tokio::time::sleep(delay).await;
+                    delay = (2 * delay).min(AGAIN_DELAY_MAX);
+                }
             }
-            self.inbox.tell(|status| status.repeated += 1);
-            tokio::time::sleep(delay).await;
-            delay = (2 * delay).min(AGAIN_DELAY_MAX);
+            // Alone: all before it have their outcome.
+            let full = &mut FullPartitions::default();
+            sent = wanted.send(&self.inbox.0.parts.commands, None, full).await;
         }
     }
 

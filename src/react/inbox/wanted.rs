@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 use crate::contract::{Key, Position};
 use crate::events::{CommandId, Envelope};
 use crate::ports::Received;
-use crate::write::{CommandError, Commands, Expected, Failure, FullPartitions, SendOptions, Sent};
+use crate::write::{
+    CommandError, Commands, Expected, Failure, FullPartitions, SendOptions, Sent, Turn,
+};
 
 use super::{Outcome, Wording};
 
@@ -62,10 +64,14 @@ impl Wanted {
     }
 
     /// Waits until the writer has room for it.
-    pub(super) async fn send(&self, commands: &Commands) -> Result<Sent, CommandError> {
-        let (json, options) = (self.json.clone(), self.options.clone());
-        let mut full = FullPartitions::default();
-        let enqueue = commands.enqueue(&self.aggregate_type, &self.id, json, options, &mut full);
+    pub(super) async fn send(
+        &self,
+        commands: &Commands,
+        turn: Option<Turn>,
+        full: &mut FullPartitions,
+    ) -> Result<Sent, CommandError> {
+        let (json, options) = (self.json.clone(), SendOptions { turn, ..self.options.clone() });
+        let enqueue = commands.enqueue(&self.aggregate_type, &self.id, json, options, full);
         // A command that panics while it is read is a bug of its own, and stops no other.
         match AssertUnwindSafe(enqueue).catch_unwind().await {
             Ok(sent) => Ok(sent?),

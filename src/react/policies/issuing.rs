@@ -174,6 +174,7 @@ impl From<Result<Done, CommandError>> for Outcome {
                     | Failure::Bug(_) => Self::Never(said),
                     Failure::InFlight
                     | Failure::SearchTimeout
+                    | Failure::OutOfTurn
                     | Failure::QueueFull { .. }
                     | Failure::CacheFull { .. }
                     | Failure::StateUnavailable(_)
