@@ -15,6 +15,7 @@ mod projection;
 mod recorded;
 mod refusal;
 mod registrar;
+mod schema;
 mod tick;
 mod time;
 mod version;
@@ -31,6 +32,7 @@ pub use projection::{
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use registrar::Registrar;
+pub(crate) use schema::{schema_of, without_examples};
 pub use tick::Tick;
 pub use time::{InvalidTime, Time};
 pub use version::Version;

@@ -37,6 +37,8 @@ pub struct Checks {
     pub own_checkpoint: bool,
     /// A writer forgets an aggregate only when its states are stored up to the last commit.
     pub eviction: bool,
+    /// A command that has a turn is decided only if all before it were.
+    pub turns: bool,
 }
 
 impl Default for Checks {
@@ -51,6 +53,7 @@ impl Default for Checks {
             log_id: true,
             own_checkpoint: true,
             eviction: true,
+            turns: true,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::contract::{
     Aggregate, EventOf, Key, LinkedProjection, Name, Offset, Partition, Projection, Recorded,
-    Sources,
+    Sources, schema_of,
 };
 use crate::log::Partitions;
 
@@ -64,7 +64,7 @@ impl<P: Projection> Keyed<P> {
     /// # Errors
     /// What is wrong with its indexes.
     pub fn new(name: Name, projection: P) -> Result<Self, Vec<IndexFlaw>> {
-        let schema = schemars::schema_for!(P::View).to_value();
+        let schema = schema_of::<P::View>();
         Ok(Self { name, projection, indexes: Indexes::new(P::INDEXES, &schema)? })
     }
 }
@@ -90,7 +90,7 @@ impl<P: Projection> AnyProjection for Keyed<P> {
     }
 
     fn schema(&self) -> Value {
-        schemars::schema_for!(P::View).to_value()
+        schema_of::<P::View>()
     }
 
     fn sources(&self) -> Sources {
@@ -146,7 +146,7 @@ impl<P: LinkedProjection> AnyProjection for Merged<P> {
     }
 
     fn schema(&self) -> Value {
-        schemars::schema_for!(P::View).to_value()
+        schema_of::<P::View>()
     }
 
     fn sources(&self) -> Sources {

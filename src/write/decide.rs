@@ -79,7 +79,7 @@ impl Writer {
             }
             return Ok(());
         }
-        if !ticket.is_in_turn() {
+        if self.shared.checks.turns && !ticket.is_in_turn() {
             ticket.fail(Failure::OutOfTurn);
             return Ok(());
         }

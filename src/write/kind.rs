@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::contract::{Aggregate, EventOf, Name, Refusal, Target};
+use crate::contract::{Aggregate, EventOf, Name, Refusal, Target, schema_of};
 use crate::events::{StoredEvent, Undecodable, decode, encode, known_schema, variant_names};
 use crate::ports::Ids;
 
@@ -228,7 +228,7 @@ impl<A: Aggregate> Kind<A> {
     /// The type under its name.
     #[must_use]
     pub fn new(name: Name, services: A::Services, ids: Ids) -> Self {
-        let commands = variant_names(&schema::<A::Command>()).map(str::to_owned).collect();
+        let commands = variant_names(&schema_of::<A::Command>()).map(str::to_owned).collect();
         Self { name, commands, services, ids }
     }
 
@@ -268,11 +268,11 @@ impl<A: Aggregate> AnyKind for Kind<A> {
     }
 
     fn command_schema(&self) -> Value {
-        schema::<A::Command>()
+        schema_of::<A::Command>()
     }
 
     fn event_schema(&self) -> Value {
-        schema::<A::Event>()
+        schema_of::<A::Event>()
     }
 
     fn known_event_schema(&self, event_type: &str) -> u32 {
@@ -357,8 +357,4 @@ fn of<A: Aggregate>(state: &State) -> &A {
 
 fn downcast<A: Aggregate>(state: State) -> Arc<A> {
     state.downcast().unwrap_or_else(|_| unreachable!("a state stays with the type that made it"))
-}
-
-fn schema<T: schemars::JsonSchema>() -> Value {
-    schemars::schema_for!(T).to_value()
 }

@@ -8,6 +8,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::contract::without_examples;
+
 const COMPONENTS: &str = "#/components/schemas/";
 const DEFINITIONS: &str = "#/$defs/";
 
@@ -23,6 +25,7 @@ impl Default for Schemas {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
         });
+        let settings = settings.with_transform(without_examples());
         Self { generator: settings.into_generator(), named: Map::new() }
     }
 }
@@ -76,6 +79,7 @@ pub(super) fn body<T: JsonSchema>() -> Value {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
+    let settings = settings.with_transform(without_examples());
     let schema: Schema = settings.into_generator().into_root_schema_for::<T>();
     schema.to_value()
 }

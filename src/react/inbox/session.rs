@@ -1,8 +1,8 @@
 //! One membership: messages in, commands to the writers, answers out, in the order of the messages.
 //!
 //! One part takes messages, as many at once as there is room for; one does their commands, of each
-//! aggregate one after the other; one waits for what became of the messages, in their order, sends
-//! the answers, and says what is done. None waits for another unless there is no room.
+//! aggregate in their order; one waits for what became of the messages, in their order, and writes
+//! the answers; one sends these, and says what is done. None waits for another but for room.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -66,10 +66,13 @@ impl<'a> Session<'a> {
         // As long as there is room, so that only the semaphore bounds what is under way.
         let (take, taken) = mpsc::channel(self.inbox.0.parts.in_flight_max);
         let (begin, begun) = mpsc::channel(self.inbox.0.parts.in_flight_max);
+        // What is settled while answers are sent goes out together after them.
+        let (answer, answered) = mpsc::channel(1);
         let Err(ended) = tokio::try_join!(
             self.take_all(member, take, begin),
             self.do_all(begun),
-            self.answer_all(taken)
+            self.answer_all(taken, answer),
+            self.send_all(answered)
         );
         ended
     }
@@ -183,8 +186,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Answers all messages, in their order.
-    async fn answer_all(&self, mut taken: mpsc::Receiver<Taken>) -> Result<Infallible, Ended> {
+    /// Writes the answers to all messages, in their order.
+    async fn answer_all(
+        &self,
+        mut taken: mpsc::Receiver<Taken>,
+        answer: mpsc::Sender<Answers>,
+    ) -> Result<Infallible, Ended> {
         let mut left = None;
         loop {
             let mut next = match left.take() {
@@ -206,6 +213,14 @@ impl<'a> Session<'a> {
                 }
                 next = taken.try_recv().ok();
             }
+            // The other parts end only together with this one.
+            let _ = answer.send(answers).await;
+        }
+    }
+
+    async fn send_all(&self, mut answered: mpsc::Receiver<Answers>) -> Result<Infallible, Ended> {
+        loop {
+            let answers = answered.recv().await.expect("the other parts end together with this");
             self.send(answers).await?;
         }
     }

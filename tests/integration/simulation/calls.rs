@@ -18,17 +18,19 @@ use super::world::World;
 
 /// Everybody who calls. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Callers(Arc<Inner>);
+pub(super) struct Callers(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) world: Arc<World>,
     pub(super) partitions: Partitions,
     /// Calls without an answer yet.
-    open: AtomicU64,
+    pub(super) open: AtomicU64,
     /// Ids of commands of which it was said that nothing was done.
     pub(super) not_done: Mutex<Vec<String>>,
     /// Commands that may be sent again, under the same id.
     pub(super) repeats: Mutex<Vec<Repeat>>,
+    /// The ids of each row of commands.
+    pub(super) rows: Mutex<Vec<Vec<String>>>,
     /// The first outcome of each id that may come again, as it was answered.
     pub(super) outcomes: Mutex<BTreeMap<String, String>>,
     /// The latest position that was acknowledged, by counter.
@@ -64,6 +66,7 @@ impl Callers {
             open: AtomicU64::new(0),
             not_done: Mutex::default(),
             repeats: Mutex::default(),
+            rows: Mutex::default(),
             outcomes: Mutex::default(),
             acknowledged: Mutex::default(),
         }))
@@ -117,6 +120,7 @@ impl Callers {
             let options = SendOptions { command_id, repeatable, ..SendOptions::default() };
             let answer = commands.send::<Counter>(&call.counter, command, options).await;
             callers.0.open.fetch_sub(1, Ordering::SeqCst);
+            callers.0.judge_time(&call);
             callers.0.judge(&call, &answer);
         });
     }

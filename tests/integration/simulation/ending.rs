@@ -45,6 +45,7 @@ pub(super) async fn settle(history: &mut History) {
     repeat_all(history).await;
     history.check();
     history.callers.check_not_done();
+    history.callers.check_rows();
     check_readers(history);
     resume_all(&history.nodes[0]).await;
     check_views(history).await;

@@ -127,7 +127,8 @@ impl History {
         }
         let node = world.chance.index(self.nodes.len());
         match world.chance.below(100) {
-            0..48 => self.command(node),
+            0..40 => self.command(node),
+            40..48 => self.row(node),
             48..56 => self.repeat(node),
             56..70 => self.query(node),
             70..74 if self.nodes.len() < 3 => self.start(),
@@ -179,7 +180,8 @@ impl History {
         self.nodes.push(self.cluster.start(name));
     }
 
-    pub(super) fn command(&mut self, node: usize) {
+    /// A command, and the number that no other has.
+    fn next_command(&mut self) -> (u64, CounterCommand) {
         let chance = &self.cluster.world.chance;
         let number = self.next_number;
         self.next_number += 1;
@@ -190,6 +192,21 @@ impl History {
             8 => CounterCommand::Ponder { number, ms: chance.below(40) },
             _ => CounterCommand::Look {},
         };
+        (number, command)
+    }
+
+    /// Some commands, each behind the one before it.
+    fn row(&mut self, node: usize) {
+        let len = 2 + self.cluster.world.chance.below(4);
+        let row = (0..len).map(|_| self.next_command());
+        let row = row.map(|(number, command)| (format!("row-{number}"), command)).collect();
+        let counter = self.cluster.world.chance.pick(&COUNTERS);
+        self.callers.send_row(&self.nodes[node], counter, row);
+    }
+
+    pub(super) fn command(&mut self, node: usize) {
+        let (number, command) = self.next_command();
+        let chance = &self.cluster.world.chance;
         let counter = chance.pick(&COUNTERS);
         // A crowd meets the limits of queues.
         let crowd = if chance.one_in(30) { 12 } else { 1 };

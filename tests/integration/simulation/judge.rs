@@ -14,14 +14,17 @@ use super::node::REQUEST_TIMEOUT;
 const GRACE: Duration = Duration::from_millis(5);
 
 impl Inner {
+    pub(super) fn judge_time(&self, call: &Call) {
+        if call.begun.elapsed() > REQUEST_TIMEOUT + GRACE {
+            self.world.violate("L8 an answer came after its deadline");
+        }
+    }
+
     pub(super) fn judge(&self, call: &Call, answer: &Answer) {
-        let Call { node, counter, command, id, repeatable, begun } = call;
+        let Call { node, counter, command, id, repeatable, .. } = call;
         let (outcome, text) = outcome_of(answer);
         self.world.count(outcome);
         self.world.note(format_args!("{node} answers {command:?} on {counter} ({id}): {text}"));
-        if begun.elapsed() > REQUEST_TIMEOUT + GRACE {
-            self.world.violate("L8 an answer came after its deadline");
-        }
         let broken = match answer {
             // What was current at the first time need not be any more.
             Ok(done) if done.events.is_empty() && done.replayed => Ok(()),
@@ -188,6 +191,7 @@ const fn is_expected(failure: &Failure) -> bool {
             | Failure::OutcomeUnknown
             | Failure::InFlight
             | Failure::SearchTimeout
+            | Failure::OutOfTurn
     )
 }
 
@@ -200,6 +204,7 @@ fn outcome_of(answer: &Answer) -> (&'static str, String) {
         Err(error @ CommandError::Refused { .. }) => ("refused", error.to_string()),
         Err(error @ CommandError::RefusedBefore { .. }) => ("refused before", error.to_string()),
         Err(CommandError::Failed(Failure::InFlight)) => ("in flight", "in flight".to_owned()),
+        Err(CommandError::Failed(Failure::OutOfTurn)) => ("out of turn", "not done".to_owned()),
         Err(CommandError::Failed(Failure::OutcomeUnknown)) => ("unknown", "unknown".to_owned()),
         Err(error) => ("not done", error.to_string()),
     }

@@ -17,6 +17,7 @@ mod link;
 mod log;
 mod node;
 mod planted;
+mod rows;
 mod store;
 mod stranger;
 mod truth;
@@ -34,8 +35,8 @@ const HISTORIES: u64 = 2_000;
 
 /// Everything that must happen in some history, or the simulation shows less than it says.
 const OCCURRENCES: &str = "dead, done, emptied views, failed though landed, foreign views, full, \
-    held up, hole, in flight, late, log down, log silent, lost, lost with its process, not done, \
-    odd, overtaking, refused, refused before, replayed, rolled back, rolled back views, silent, \
+    held up, hole, in a row, in flight, late, log down, log silent, lost, lost with its process, not done, \
+    odd, out of turn, overtaking, refused, refused before, replayed, rolled back, rolled back views, silent, \
     stopped in time, stopped too slowly, store silent, store unsure, stranger, twice, unknown";
 
 /// L1-L8, R1-R3, R5.

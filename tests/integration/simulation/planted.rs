@@ -54,6 +54,11 @@ fn without_the_rule_of_eviction_a_law_is_broken() {
     must_show(Checks { eviction: false, ..Checks::default() });
 }
 
+#[test]
+fn without_turns_a_row_loses_its_order() {
+    must_show(Checks { turns: false, ..Checks::default() });
+}
+
 fn must_show(checks: Checks) {
     assert_ne!(checks, Checks::default(), "a check is left out");
     let violation = (0..HISTORIES_MAX).find_map(|seed| run(seed, checks).err());
