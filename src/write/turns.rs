@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// let (hall, mut full) = (Key::new("hall")?, FullPartitions::default());
 /// let (mut turns, mut sent) = (Turns::default(), Vec::new());
 /// for json in [r#"{"type":"SwitchOn"}"#, r#"{"type":"SwitchOff"}"#] {
-///     let options = SendOptions { turn: Some(turns.next()), ..SendOptions::default() };
+///     let options = SendOptions { turn: Some(turns.issue()), ..SendOptions::default() };
 ///     sent.push(app.commands().enqueue("light", &hall, json.into(), options, &mut full).await?);
 /// }
 /// // Had the first one not been decided, the second would be a `Failure::OutOfTurn`.
@@ -45,8 +45,8 @@ pub struct Turns {
 /// let app = App::ephemeral().aggregate::<Light>(()).build().await?;
 /// app.ready().await;
 /// let mut turns = Turns::default();
-/// drop(turns.next()); // the first one is not sent, so the second is not decided
-/// let options = SendOptions { turn: Some(turns.next()), ..SendOptions::default() };
+/// drop(turns.issue()); // the first one is not sent, so the second is not decided
+/// let options = SendOptions { turn: Some(turns.issue()), ..SendOptions::default() };
 /// let (hall, json) = (Key::new("hall")?, r#"{"type":"SwitchOn"}"#.into());
 /// let full = &mut FullPartitions::default();
 /// let sent = app.commands().enqueue("light", &hall, json, options, full).await?;
@@ -62,7 +62,7 @@ pub struct Turn {
 
 impl Turns {
     /// That of the next command.
-    pub fn next(&mut self) -> Turn {
+    pub fn issue(&mut self) -> Turn {
         let number = self.issued;
         self.issued += 1;
         Turn { number, next: self.next.clone() }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_turn_comes_when_all_before_it_were_decided_and_goes_when_one_is_to_be_decided_again() {
         let mut turns = Turns::default();
-        let all = [turns.next(), turns.next(), turns.next()];
+        let all = [turns.issue(), turns.issue(), turns.issue()];
         let come = || all.iter().filter(|turn| turn.has_come()).count();
         assert_eq!(come(), 1);
         all[0].pass_on();

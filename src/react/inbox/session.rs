@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
         let (mut turns, mut full) = (Turns::default(), FullPartitions::default());
         let mut under_way = Vec::with_capacity(some.len());
         for Standing { wanted, settled } in some {
-            let sent = wanted.send(commands, Some(turns.next()), &mut full).await;
+            let sent = wanted.send(commands, Some(turns.issue()), &mut full).await;
             under_way.push((wanted, settled, sent));
         }
         for (wanted, settled, sent) in under_way {

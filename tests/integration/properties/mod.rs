@@ -5,6 +5,7 @@ mod copying;
 mod domains;
 mod generations;
 mod histories;
+mod inbox;
 mod lists;
 mod parking;
 mod restarts;

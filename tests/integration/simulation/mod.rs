@@ -35,9 +35,10 @@ const HISTORIES: u64 = 2_000;
 
 /// Everything that must happen in some history, or the simulation shows less than it says.
 const OCCURRENCES: &str = "dead, done, emptied views, failed though landed, foreign views, full, \
-    held up, hole, in a row, in flight, late, log down, log silent, lost, lost with its process, not done, \
-    odd, out of turn, overtaking, refused, refused before, replayed, rolled back, rolled back views, silent, \
-    stopped in time, stopped too slowly, store silent, store unsure, stranger, twice, unknown";
+    held up, hole, in a row, in flight, late, log down, log silent, lost, lost with its process, \
+    not done, odd, out of turn, overtaking, refused, refused before, replayed, rolled back, \
+    rolled back views, silent, stopped in time, stopped too slowly, store silent, store unsure, \
+    stranger, twice, unknown";
 
 /// L1-L8, R1-R3, R5.
 #[test]

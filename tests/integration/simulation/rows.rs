@@ -31,7 +31,7 @@ impl Callers {
                 let options = SendOptions {
                     command_id: Some(CommandId::from_client(&id).expect("an id")),
                     repeatable: true,
-                    turn: Some(turns.next()),
+                    turn: Some(turns.issue()),
                     ..SendOptions::default()
                 };
                 let json = on_the_wire(command);

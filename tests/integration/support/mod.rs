@@ -12,6 +12,7 @@ pub(crate) mod copies;
 pub(crate) mod counting;
 pub(crate) mod forge;
 pub(crate) mod fragile;
+pub(crate) mod inbox;
 pub(crate) mod kafka;
 pub(crate) mod lists;
 pub(crate) mod log;
