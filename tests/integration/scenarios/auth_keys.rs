@@ -36,6 +36,10 @@ async fn a_key_is_somebody_and_anything_else_is_nobody() {
     }
     let basic = app.request(Method::GET, "/admin/me").basic_auth("ann", Some(&ann.key));
     app.ask(basic).await.problem(401, "no_credentials");
+    let numbers = app.get_as(&ann.key, "/metrics").await.body;
+    let numbers = String::from_utf8_lossy(&numbers);
+    let counted = "retell_http_answers_total{route=\"admin\",status=\"401\"} 8";
+    assert!(numbers.contains(counted), "{numbers}");
     for open in ["/health/live", "/health/ready", "/"] {
         assert_eq!(app.get(open).await.status, 200, "{open}");
     }

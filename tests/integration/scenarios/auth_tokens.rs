@@ -223,6 +223,20 @@ async fn an_issuer_that_sends_elsewhere_is_not_followed() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_answers_without_end_is_not_read() {
+    let signer = Signer::es256("k");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
+    let mut keys: Value = serde_json::from_str(&jwks(&[&signer])).expect("JSON");
+    keys["padding"] = " ".repeat(1024 * 1024).into();
+    let routes = Router::new().route("/jwks", get(async move || keys.to_string()));
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    let app = TestApp::spawn_with(|config| take_tokens(config, &url)).await;
+    let token = signer.token(&claims(&["read"], &json!({})));
+    app.get_as(&token, "/admin/me").await.problem(401, "bad_credentials");
+}
+
+#[tokio::test]
 async fn an_issuer_that_is_away_at_the_start_is_asked_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
@@ -246,11 +260,12 @@ async fn keys_in_a_file_are_exchanged_without_a_restart() {
     let (old, new) = (Signer::es256("k"), Signer::es256("k"));
     let (app, folder) = service(&[&old]).await;
     let given = claims(&["read"], &json!({}));
-    app.get_as(&old.token(&given), "/admin/me").await.ok();
+    let remembered = old.token(&given);
+    app.get_as(&remembered, "/admin/me").await.ok();
     put(&folder.path().join("jwks.json"), jwks(&[&new]).as_bytes());
     app.until_status(&new.token(&given), "/admin/me", 200).await;
-    // Remembered, but signed by a key that is gone.
-    app.get_as(&old.token(&given), "/admin/me").await.problem(401, "bad_credentials");
+    // It was signed by a key that is gone.
+    app.get_as(&remembered, "/admin/me").await.problem(401, "bad_credentials");
 }
 
 #[test]

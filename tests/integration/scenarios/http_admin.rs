@@ -186,6 +186,11 @@ async fn readiness_says_why_while_the_log_does_not_answer() {
     let codes = codes(&not_ready.json());
     assert!(codes.contains(&"log_unavailable".to_owned()), "{codes:?}");
     assert!(codes.contains(&"no_live_generation".to_owned()), "{codes:?}");
+    let numbers = app.get("/metrics").await.body;
+    let numbers = String::from_utf8_lossy(&numbers);
+    for said in ["retell_ready 0", "retell_not_ready{code=\"log_unavailable\"} 1"] {
+        assert!(numbers.lines().any(|line| line == said), "{said}\n{numbers}");
+    }
     app.get("/health/live").await.ok();
     let status = app.get("/admin/status").await.ok().json();
     assert_eq!((&status["ready"], &status["partitions"][0]["end"]), (&json!(false), &Value::Null));

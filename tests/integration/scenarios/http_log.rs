@@ -21,7 +21,7 @@ fn items(page: &Answer) -> Vec<Value> {
     page.json()["items"].as_array().expect("items").clone()
 }
 
-async fn append(log: &MemoryLog, key: Option<&[u8]>, stamp: Stamp, value: &[u8]) {
+pub(super) async fn append(log: &MemoryLog, key: Option<&[u8]>, stamp: Stamp, value: &[u8]) {
     let mut appender: Box<dyn Appender> = log.appender(Partition(0)).await.expect("appender");
     appender.append(NewRecord { key, stamp, value }).expect("taken");
     appender.settled(&mut Vec::new()).await;

@@ -1,13 +1,21 @@
 //! The numbers of a process: all that are documented, no others, and they move with what happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use retell::adapters::SystemClock;
+use retell::adapters::memory::MemoryLog;
+use retell::log::{Chain, Flaw, Stamp, Term};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::app::{Answer, TestApp};
 use crate::support::kafka::shared_brokers;
 use crate::support::process::Process;
 use crate::support::redis::shared_url;
+use crate::support::writers::partitions;
+
+use super::http_log::append;
 
 const DOCUMENTED: &str = include_str!("../../../docs/metrics.md");
 
@@ -53,6 +61,64 @@ async fn numbers_move_with_what_happens() {
     assert!(counted("retell_view_commit_seconds_count{projection=\"accounts\"}") >= 1.0, "{text}");
     assert_eq!(counted("retell_projection_lag_records{projection=\"accounts\""), 0.0);
     assert!(counted("process_cpu_seconds_total") > 0.0, "{text}");
+}
+
+/// Each is another one there, so that none stands for another here.
+#[tokio::test]
+async fn the_numbers_of_the_log_are_those_of_the_status() {
+    let log = Arc::new(MemoryLog::new(partitions(1), Arc::new(SystemClock)));
+    let app = TestApp::spawn_on(log.clone(), |_| {}).await;
+    app.open_account("ann", "Ann").await.ok();
+    for _ in 0..3 {
+        append(&log, None, Stamp::Foreign(Flaw::Missing("kind")), b"hello").await;
+    }
+    for chain in 0..4 {
+        let late = Stamp::Commit { term: Term(0), chain: Chain(chain) };
+        append(&log, Some(b"account/ann"), late, b"{}").await;
+    }
+    // As if it were the writer's next; it counts, and cannot be read.
+    let forged = Stamp::Commit { term: Term(1), chain: Chain(1) };
+    append(&log, Some(b"account/ann"), forged, b"{}").await;
+    for id in ["bob", "cat", "dan"] {
+        let opened = app.open_account(id, "Bob").await.ok();
+        app.view("accounts", id, &opened).await.ok();
+        app.view("accounts", id, &opened).await.ok();
+    }
+    app.ask(app.post("/admin/projections/messages/pause", &json!({}))).await.ok();
+    let is_told = |answer: &Answer| {
+        let records = &answer.json()["partitions"][0]["records"];
+        (&records["commits"], &records["foreign"]) == (&json!(5), &json!(3))
+    };
+    let status = app.eventually("/admin/status", is_told).await.json();
+    let (partition, text) = (&status["partitions"][0], metrics(&app).await);
+    let told = |sample: &str| value(&text, sample).unwrap_or_else(|| panic!("{sample}\n{text}"));
+    for (family, field) in [
+        ("retell_alarms_total", "alarms"),
+        ("retell_aggregates", "aggregates"),
+        ("retell_aggregates_unreadable", "unreadable"),
+        ("retell_aggregate_hits_total", "hits"),
+        ("retell_aggregate_misses_total", "misses"),
+        ("retell_partition_term", "term"),
+        ("retell_log_end", "end"),
+    ] {
+        let number = partition[field].as_u64().unwrap_or_else(|| panic!("{field}: {status}"));
+        assert_eq!(told(&format!("{family}{{partition=\"0\"}}")), number.to_string(), "{text}");
+    }
+    for (mark, field) in
+        [("counts", "commits"), ("claim", "claims"), ("void", "void"), ("foreign", "foreign")]
+    {
+        let sample = format!("retell_records_total{{partition=\"0\",mark=\"{mark}\"}}");
+        assert_eq!(told(&sample), partition["records"][field].to_string(), "{mark}");
+    }
+    assert_ne!(partition["hits"], partition["misses"], "one would pass for the other");
+    assert!(partition["alarms"].as_u64() > Some(0) && partition["unreadable"] == 1, "{partition}");
+    assert!(partition["records"]["void"].as_u64() >= Some(4), "{partition}");
+    assert_eq!(told("retell_projection_parked{projection=\"accounts\",partition=\"0\"}"), "1");
+    assert_eq!(told("retell_projection_paused{projection=\"messages\"}"), "1");
+    assert_eq!(told("retell_projection_paused{projection=\"accounts\"}"), "0");
+    // Views that are in memory anyway are not kept there once more.
+    assert_eq!(told("retell_view_hits_total{projection=\"accounts\"}"), "0");
+    assert!(sum(&text, "retell_view_misses_total{projection=\"accounts\"}") >= 6.0, "{text}");
 }
 
 #[tokio::test]
