@@ -224,16 +224,15 @@ async fn an_issuer_that_sends_elsewhere_is_not_followed() {
 
 #[tokio::test]
 async fn an_issuer_that_answers_without_end_is_not_read() {
-    let signer = Signer::es256("k");
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
+    let (signer, publisher) = (Signer::es256("k"), Publisher::default());
     let mut keys: Value = serde_json::from_str(&jwks(&[&signer])).expect("JSON");
     keys["padding"] = " ".repeat(1024 * 1024).into();
-    let routes = Router::new().route("/jwks", get(async move || keys.to_string()));
-    tokio::spawn(axum::serve(listener, routes).into_future());
+    publisher.publish_text(keys.to_string());
+    let url = publisher.serve().await;
     let app = TestApp::spawn_with(|config| take_tokens(config, &url)).await;
     let token = signer.token(&claims(&["read"], &json!({})));
     app.get_as(&token, "/admin/me").await.problem(401, "bad_credentials");
+    assert_eq!(publisher.asked(), 1, "it was the answer that was too long");
 }
 
 #[tokio::test]

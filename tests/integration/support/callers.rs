@@ -176,7 +176,11 @@ pub(crate) struct Publisher(Arc<Mutex<(String, usize)>>);
 
 impl Publisher {
     pub(crate) fn publish(&self, signers: &[&Signer]) {
-        self.0.lock().expect("lock").0 = jwks(signers);
+        self.publish_text(jwks(signers));
+    }
+
+    pub(crate) fn publish_text(&self, text: String) {
+        self.0.lock().expect("lock").0 = text;
     }
 
     pub(crate) fn asked(&self) -> usize {
