@@ -60,8 +60,7 @@ impl Outside {
         Ok(Self { inbox, outbox })
     }
 
-    /// Starts the inbox among the writers, and the outbox beside the projections, where it takes
-    /// no time from requests.
+    /// Starts both beside the projections, where they take no time from requests.
     pub(super) fn start(
         self,
         commands: &Commands,
@@ -69,6 +68,7 @@ impl Outside {
         stop: &Shutdown,
         tasks: &mut JoinSet<()>,
     ) -> (Option<Inbox>, Option<Outbox>) {
+        let _on = projections_on.enter();
         let inbox = self.inbox.map(|topics| {
             let InboxTopics { commands: topic, results, wording, config } = topics;
             let (commands, group) = (commands.clone(), config.group);
@@ -76,7 +76,6 @@ impl Outside {
             let parts = InboxParts { commands, topic, results, wording, group, in_flight_max };
             Inbox::start(parts, stop, tasks)
         });
-        let _on = projections_on.enter();
         (inbox, self.outbox.map(|parts| Outbox::start(parts, stop, tasks)))
     }
 }

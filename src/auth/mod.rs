@@ -110,7 +110,7 @@ pub enum Refused {
 /// assert!(error.to_string().contains("auth.keys_file"));
 /// # }
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{setting}: {detail}")]
 pub struct AuthError {
     /// The setting.

@@ -23,8 +23,8 @@ pub(super) struct Reloading {
     secret: Option<PathBuf>,
     /// The JWKS and the secret as they were read last.
     last: (Option<Vec<u8>>, Option<Vec<u8>>),
-    /// When the issuer was asked last, and whether it answered.
-    asked: Option<(Instant, bool)>,
+    /// When the issuer was asked last, and why it did not answer.
+    asked: Option<(Instant, Option<AuthError>)>,
     config: AuthConfig,
 }
 
@@ -44,12 +44,12 @@ impl Reloading {
     /// The first time: a file that is wrong is an error, an issuer that is away is not.
     pub(super) async fn begin(&mut self, known: &Known) -> Result<(), AuthError> {
         self.read_keys(known).await?;
-        if let Err(error) = self.read_signing_keys(known).await {
+        if let Err(error) = self.read_signing_keys(known, true).await {
             if !self.jwks.as_ref().is_some_and(Jwks::is_remote) || error.setting != "auth.jwt.jwks"
             {
                 return Err(error);
             }
-            tracing::warn!(%error, "no token is taken until the issuer answers");
+            tracing::warn!(%error, "none of the issuer's tokens is taken until it answers");
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl Reloading {
 
     async fn look(&mut self, known: &Known, told: &mut String) {
         let keys = self.read_keys(known).await;
-        let tokens = if self.is_time() { self.read_signing_keys(known).await } else { Ok(()) };
+        let tokens = self.read_signing_keys(known, self.is_time()).await;
         let errors = [keys.err(), tokens.err()].into_iter().flatten();
         let now = errors.map(|error| error.to_string()).collect::<Vec<_>>().join("; ");
         if now != *told && !now.is_empty() {
@@ -89,10 +89,10 @@ impl Reloading {
     /// Asks the issuer for a key that is not known, unless it was asked a moment ago.
     async fn ask_issuer(&mut self, known: &Known) {
         let pause = self.config.jwt.jwks_retry_interval;
-        if self.asked.is_some_and(|(asked, _)| asked.elapsed() < pause) {
+        if self.asked.as_ref().is_some_and(|(asked, _)| asked.elapsed() < pause) {
             return;
         }
-        if let Err(error) = self.read_signing_keys(known).await {
+        if let Err(error) = self.read_signing_keys(known, true).await {
             tracing::warn!(%error, "the issuer was asked for a new key");
         }
     }
@@ -100,10 +100,12 @@ impl Reloading {
     /// Files each time; the issuer from time to time, or until it answers.
     fn is_time(&self) -> bool {
         let jwt = &self.config.jwt;
-        match (&self.jwks, self.asked) {
-            (Some(jwks), Some((asked, answered))) if jwks.is_remote() => {
-                let rest =
-                    if answered { jwt.jwks_refresh_interval } else { jwt.jwks_retry_interval };
+        match (&self.jwks, &self.asked) {
+            (Some(jwks), Some((asked, failure))) if jwks.is_remote() => {
+                let rest = match failure {
+                    None => jwt.jwks_refresh_interval,
+                    Some(_) => jwt.jwks_retry_interval,
+                };
                 asked.elapsed() >= rest
             }
             _ => true,
@@ -123,23 +125,33 @@ impl Reloading {
         known.set_keys(&text).map_err(|detail| wrong(format!("{path}: {detail}")))
     }
 
-    async fn read_signing_keys(&mut self, known: &Known) -> Result<(), AuthError> {
+    /// The secret does not wait for the issuer, whose last keys hold while it is away.
+    async fn read_signing_keys(&mut self, known: &Known, asks: bool) -> Result<(), AuthError> {
         let Some(tokens) = &known.tokens else { return Ok(()) };
         let secret = match &self.secret {
             Some(path) => Some(read(path).await?),
             None => None,
         };
-        let read = match &self.jwks {
-            Some(jwks) => Some(jwks.read().await),
-            None => None,
-        };
-        self.asked = Some((Instant::now(), !matches!(read, Some(Err(_)))));
-        let now = (read.transpose()?, secret);
+        let mut keys = self.last.0.clone();
+        if let Some(jwks) = self.jwks.as_ref().filter(|_| asks) {
+            let failure = match jwks.read().await {
+                Ok(read) => {
+                    keys = Some(read);
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            self.asked = Some((Instant::now(), failure));
+        }
+        let now = (keys, secret);
         if now != self.last {
             tokens.set_keys(now.0.as_deref(), now.1.as_deref())?;
             self.last = now;
         }
-        Ok(())
+        match &self.asked {
+            Some((_, Some(failure))) => Err(failure.clone()),
+            _ => Ok(()),
+        }
     }
 }
 

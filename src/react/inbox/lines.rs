@@ -1,7 +1,7 @@
 //! Who waits for whom: while commands for an aggregate are under way, others stand in line behind
 //! them. So none is done before one that came before it, also when that one has to be sent again.
 
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
@@ -21,14 +21,15 @@ pub(super) struct Standing {
 impl Lines {
     /// Takes the next command, and gives it back when nobody is before it.
     pub(super) fn stand(&self, last: Standing) -> Option<Standing> {
-        match self.locked().entry(last.wanted.aggregate.clone()) {
-            Entry::Vacant(place) => {
-                place.insert(Vec::new());
-                Some(last)
-            }
-            Entry::Occupied(mut line) => {
-                line.get_mut().push(last);
+        let mut lines = self.locked();
+        match lines.get_mut(&last.wanted.aggregate) {
+            Some(line) => {
+                line.push(last);
                 None
+            }
+            None => {
+                lines.insert(last.wanted.aggregate.clone(), Vec::new());
+                Some(last)
             }
         }
     }

@@ -240,14 +240,23 @@ async fn an_issuer_that_is_away_at_the_start_is_asked_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/jwks", listener.local_addr().expect("an address"));
     drop(listener);
-    let signer = Signer::es256("k");
-    let token = signer.token(&claims(&["read"], &json!({})));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, secret) = (folder.path().join("secret"), b"a secret of more than thirty-two bytes");
+    put(&file, secret);
+    let (signer, given) = (Signer::es256("k"), claims(&["read"], &json!({})));
+    let token = signer.token(&given);
     let app = TestApp::spawn_with(|config| {
         take_tokens(config, &url);
+        config.auth.jwt.secret_file = file.display().to_string();
         config.auth.jwt.jwks_retry_interval = std::time::Duration::ZERO;
     })
     .await;
     app.get_as(&token, "/admin/me").await.problem(401, "bad_credentials");
+    // Its own tokens need no issuer, under a new secret either.
+    app.get_as(&signer.token_by_secret(secret, &given), "/admin/me").await.ok();
+    let new = b"a new secret of more than thirty-two bytes";
+    put(&file, new);
+    app.until_status(&signer.token_by_secret(new, &given), "/admin/me", 200).await;
     let publisher = Publisher::default();
     publisher.publish(&[&signer]);
     publisher.serve_at(url.trim_start_matches("http://").trim_end_matches("/jwks")).await;

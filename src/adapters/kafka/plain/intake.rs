@@ -3,6 +3,7 @@
 //! Whatever may wait (joining, giving partitions away, leaving) happens on that thread. What a
 //! member has done librdkafka commits, and only for partitions that it still has.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc as orders;
 use std::thread;
@@ -21,8 +22,10 @@ use super::super::context::Context;
 use super::super::queries::number;
 use super::tail::received;
 
-/// Messages that wait to be taken; librdkafka holds more, within its own limit in bytes.
-const READY_LEN_MAX: usize = 1_024;
+/// Messages that are handed over at once: each time wakes a thread or two.
+const CHUNK_LEN_MAX: usize = 256;
+/// Chunks that wait to be taken; librdkafka holds more, within its own limit in bytes.
+const READY_LEN_MAX: usize = 4;
 /// Between two looks whether there is something that nobody told of. A member that does not look
 /// for `max.poll.interval.ms`, five minutes, loses its place.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -30,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const SERVE_TIMEOUT: Duration = Duration::from_millis(1);
 
 type Client = Arc<BaseConsumer<Context>>;
-type Given = Result<Received, LogError>;
+type Given = Result<VecDeque<Received>, LogError>;
 
 /// A member of a group.
 pub(super) struct KafkaIntake {
@@ -38,6 +41,8 @@ pub(super) struct KafkaIntake {
     client: Option<Client>,
     orders: orders::Sender<Order>,
     given: mpsc::Receiver<Given>,
+    /// The rest of what was given last.
+    rest: VecDeque<Received>,
 }
 
 struct KafkaProgress {
@@ -80,7 +85,7 @@ impl KafkaIntake {
             .name("retell-member".to_owned())
             .spawn(move || served.run(&inbox))
             .map_err(|error| LogError::Unavailable(format!("no thread: {error}")))?;
-        Ok(Self { client: Some(client), orders, given })
+        Ok(Self { client: Some(client), orders, given, rest: VecDeque::new() })
     }
 
     fn say_leave(&mut self, left: Option<oneshot::Sender<()>>) {
@@ -97,16 +102,12 @@ impl KafkaIntake {
 #[async_trait]
 impl Intake for KafkaIntake {
     async fn next(&mut self, len_max: usize) -> Result<Vec<Received>, LogError> {
-        let gone = || LogError::Unavailable("the member's thread has ended".to_owned());
-        let mut all = vec![self.given.recv().await.ok_or_else(gone)??];
-        while all.len() < len_max {
-            match self.given.try_recv() {
-                Ok(Ok(received)) => all.push(received),
-                // librdkafka says an error again as long as it lasts.
-                Ok(Err(_)) | Err(_) => break,
-            }
+        if self.rest.is_empty() {
+            let gone = || LogError::Unavailable("the member's thread has ended".to_owned());
+            self.rest = self.given.recv().await.ok_or_else(gone)??;
         }
-        Ok(all)
+        let len = self.rest.len().min(len_max);
+        Ok(self.rest.drain(..len).collect())
     }
 
     fn progress(&self) -> Arc<dyn Progress> {
@@ -166,22 +167,32 @@ impl Served {
         }
     }
 
-    /// Hands on what comes next, as soon as it is wanted; false when there is nothing.
+    /// Hands on what is there, as soon as it is wanted; false when there is nothing.
     fn serve(&self) -> bool {
-        let began = Instant::now();
-        let given = match self.client.poll(SERVE_TIMEOUT) {
-            // A poll that returns earlier has heard of the group, and there may be more.
-            None => return began.elapsed() < SERVE_TIMEOUT,
-            Some(Err(KafkaError::PartitionEOF(_))) => return true,
-            Some(Ok(message)) => Ok(received(&message)),
-            Some(Err(error)) if is_for_good(&error) => {
-                Err(self.context.unavailable("inbox", &error))
+        let (began, mut chunk) = (Instant::now(), VecDeque::new());
+        while chunk.len() < CHUNK_LEN_MAX {
+            // What is there waits for nothing that may come.
+            let patience = if chunk.is_empty() { SERVE_TIMEOUT } else { Duration::ZERO };
+            match self.client.poll(patience) {
+                Some(Ok(message)) => chunk.push_back(received(&message)),
+                // A poll that returns earlier has heard of the group, and there may be more.
+                None if chunk.is_empty() => return began.elapsed() < SERVE_TIMEOUT,
+                None => break,
+                Some(Err(error)) if is_for_good(&error) => {
+                    let error = self.context.unavailable("inbox", &error);
+                    return self.give(chunk) && self.give.blocking_send(Err(error)).is_ok();
+                }
+                // The end of a partition, and above all connections that fail: librdkafka heals
+                // them by itself.
+                Some(Err(_)) => break,
             }
-            // Above all connections that fail: librdkafka heals them by itself.
-            Some(Err(_)) => return true,
-        };
-        // An error: it leaves.
-        self.give.blocking_send(given).is_ok()
+        }
+        self.give(chunk)
+    }
+
+    /// False when nobody takes messages any more.
+    fn give(&self, chunk: VecDeque<Received>) -> bool {
+        chunk.is_empty() || self.give.blocking_send(Ok(chunk)).is_ok()
     }
 
     fn store(&self, partition: Partition, next: Offset) {
