@@ -239,13 +239,13 @@ async fn a_partition_that_stands_still_does_not_hold_a_stream() {
     }
     let [Some(stuck), Some(free)] = ids else { panic!("both partitions have some") };
     let mut stream = Follower::now(&app.0, "accounts", None).await;
-    shelf.hang(Some(Partition(0)));
+    shelf.hang(|space| space.partition == Partition(0));
     app.deposit(&stuck, 1).await;
     for balance in 1..=5 {
         app.deposit(&free, 1).await;
         assert_eq!(stream.until(&free, "balance", balance).await, keys([&free]));
     }
-    shelf.hang(None);
+    shelf.go_on();
     stream.until(&stuck, "balance", 1).await;
     app.0.stop().await;
 }
