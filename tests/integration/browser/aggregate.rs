@@ -1,5 +1,7 @@
 //! An aggregate: its timeline, its state at any version, and what changed between two.
 
+use serde_json::json;
+
 use crate::support::app::TestApp;
 use crate::support::browser::Browser;
 
@@ -56,6 +58,10 @@ async fn its_timeline_goes_on_and_a_long_one_is_read_in_pages() {
     browser.until(&format!("{rows} === 101")).await;
     browser.press("Earlier, 50 more").await;
     browser.until(&format!("{rows} === 151")).await;
+    let versions = "return [...document.querySelectorAll('.timeline li')]
+        .map(it => Number(it.dataset.version))";
+    let all: Vec<u64> = (1..=151).rev().collect();
+    assert_eq!(browser.run(versions).await, json!(all), "each event once, newest first");
     browser.go("#/aggregates/account/ann?version=7").await;
     browser.sees("State at version 7, against 6").await;
     browser.until("return document.querySelector('.timeline .now').dataset.version === '7'").await;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::app::{TestApp, memory_log};
 use crate::support::browser::Browser;
+use crate::support::outage::Outage;
 
 #[tokio::test]
 async fn an_empty_system_offers_a_command_and_the_answer_shows_where_it_landed() {
@@ -77,7 +78,42 @@ async fn a_projection_that_is_behind_says_by_how_much_and_for_how_long() {
     let browser = Browser::open(app.url()).await;
     browser.sees("accounts is 1,200 records behind").await;
     let lag = "return [...document.querySelectorAll('td.r.warn')]
-        .some(it => /^1,200 · [1-9][0-9]* s$/.test(it.innerText))";
+        .some(it => /^1,200 · [1-9]/.test(it.innerText))";
     browser.until(lag).await;
+    // The chart's newest point is at the right, and at the top: no partition is further behind.
+    let line = "return [...document.querySelectorAll('.spark-line')]
+        .some(it => it.getAttribute('d')?.endsWith('120.0 2.0'))";
+    browser.until(line).await;
+    browser.ends_calm(&[]).await;
+}
+
+#[tokio::test]
+async fn a_projection_that_is_paused_meanwhile_is_shown_so_until_it_goes_on() {
+    let app = TestApp::spawn().await;
+    app.open_account("ann", "Ann").await.ok();
+    let browser = Browser::open(app.url()).await;
+    let row =
+        "[...document.querySelectorAll('tr')].find(it => it.innerText.startsWith('accounts'))";
+    let state = format!("return {row}.cells[3].innerText");
+    browser.until(&format!("{state} === 'following'")).await;
+    for (verb, said) in [("pause", "paused"), ("resume", "following")] {
+        let path = format!("/admin/projections/accounts/{verb}");
+        app.ask(app.request(Method::POST, &path)).await.ok();
+        browser.until(&format!("{state} === '{said}'")).await;
+    }
+    browser.ends_calm(&[]).await;
+}
+
+#[tokio::test]
+async fn why_the_service_is_not_ready_is_told_as_long_as_it_is_not() {
+    let log = Outage::of(memory_log());
+    let app = TestApp::spawn_on(Arc::new(log.clone()), |_| {}).await;
+    app.open_account("ann", "Ann").await.ok();
+    log.begin();
+    let browser = Browser::open(app.url()).await;
+    browser.sees("log_unavailable: ").await;
+    browser.sees("broker-7.internal is down").await;
+    log.end();
+    browser.no_longer_sees("log_unavailable").await;
     browser.ends_calm(&[]).await;
 }

@@ -13,12 +13,13 @@ use retell::ports::Clock;
 use retell::projections::Accounts;
 use retell::read::{OperationError, QueryError, ReplayError, ReplayOptions, ReplayState};
 use retell::write::Done;
-use retell::{Key, Partition, Positions, Projection};
+use retell::{Key, Partition, Position, Positions, Projection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::support::shelf::Shelf;
 use crate::support::shipped::Shipped;
-use crate::support::tampering::{keys, pointer, pointer_until, put, tamper};
+use crate::support::tampering::{keys, pointer, pointer_until, put, set_back, tamper};
 use crate::support::writers::partitions;
 
 pub(super) const PARTITIONS: u32 = 3;
@@ -139,6 +140,8 @@ async fn a_rollback_returns_to_views_that_kept_following() {
     app.0.operations().roll_back("accounts").await.expect("rolled back");
     assert_eq!(app.generation("accounts", |_| true).await, before);
     assert_eq!(balance(&app, "a3").await.expect("a view"), 25, "nothing is missing");
+    let floor = pointer(&store, "accounts").await.floor[&done.position.partition];
+    assert!(floor > done.position.offset, "what was shown is not taken back: {floor}");
     let done = app.deposit("a3", 1).await;
     assert_eq!(app.view("a3", &done).await.balance, 26, "it goes on");
     let again = app.0.operations().roll_back("accounts").await;
@@ -148,10 +151,32 @@ async fn a_rollback_returns_to_views_that_kept_following() {
     app.0.stop().await;
 }
 
-/// R4: a node that has not heard of a rollback does not show what was rolled back.
+/// R4: nobody goes back in time by a rollback.
+#[tokio::test(start_paused = true)]
+async fn a_generation_before_that_is_behind_is_not_rolled_back_to() {
+    let shelf = Shelf::new();
+    let app = Shipped::start(log(), Arc::new(shelf.clone())).await;
+    fill(&app, 10).await;
+    let before = app.generation("accounts", |_| true).await;
+    app.replay(Some("accounts")).await;
+    let after = app.generation("accounts", |generation| generation != before).await;
+    shelf.hang(move |space| *space.generation == *before.to_string());
+    let done = app.deposit("a3", 20).await;
+    app.view("a3", &done).await;
+    let refused = app.0.operations().roll_back("accounts").await;
+    assert!(matches!(refused, Err(OperationError::Behind(_))), "{refused:?}");
+    assert_eq!(app.generation("accounts", |_| true).await, after);
+    shelf.go_on();
+    app.0.operations().roll_back("accounts").await.expect("rolled back");
+    assert_eq!(balance(&app, "a3").await.expect("a view"), 25);
+    app.0.stop().await;
+}
+
+/// R4: a node that has not heard of a rollback does not show what was rolled back, however long it
+/// takes to drop it.
 #[tokio::test]
 async fn another_node_never_shows_what_was_rolled_back() {
-    let (log, store) = (log(), store());
+    let (log, store) = (log(), Shelf::new());
     let first = Shipped::start(log.clone(), Arc::new(store.clone())).await;
     let done = fill(&first, 10).await;
     let before = first.generation("accounts", |_| true).await;
@@ -161,6 +186,7 @@ async fn another_node_never_shows_what_was_rolled_back() {
     let second = Shipped::start(log, Arc::new(store.clone())).await;
     second.generation("accounts", |generation| generation == bad).await;
     assert_eq!(balance(&second, "a3").await.expect("a view"), 1);
+    store.hang(move |space| *space.generation == *bad.to_string());
     first.0.operations().roll_back("accounts").await.expect("rolled back");
     assert_eq!(balance(&second, "a3").await.expect("at once"), 5);
     assert_eq!(second.generation("accounts", |_| true).await, before);
@@ -279,7 +305,8 @@ async fn a_limited_replay_is_as_fast_as_it_says() {
     app.0.stop().await;
 }
 
-/// R4: a query finds no half of a generation, whatever the pointer that it knows.
+/// R4: a query finds no half of a generation, whatever the pointer that it knows, and nothing that
+/// is older than what was shown.
 #[tokio::test]
 async fn a_view_below_the_floor_is_not_shown() {
     let store = store();
@@ -293,5 +320,9 @@ async fn a_view_below_the_floor_is_not_shown() {
         assert!(floor > done.position.offset, "{pointer:?}");
     }
     assert!(pointer.floor.contains_key(&Partition(0)));
+    let Position { partition, offset } = done[3].position;
+    set_back(&store, Accounts::NAME, partition, offset).await;
+    let older = balance(&app, "a3").await;
+    assert!(matches!(older, Err(QueryError::Behind(_))), "{older:?}");
     app.0.stop().await;
 }

@@ -173,7 +173,7 @@ async fn live_the_clients_of_kafka_and_redis_tell_what_they_do() {
     service.eventually("/metrics", told).await;
 }
 
-async fn metrics(app: &TestApp) -> String {
+pub(super) async fn metrics(app: &TestApp) -> String {
     let answer = app.get("/metrics").await;
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     String::from_utf8(answer.body.to_vec()).expect("text")
@@ -197,13 +197,13 @@ fn named(line: &str) -> (&str, Vec<&str>) {
     (name, labels.filter_map(|label| Some(label.split_once('=')?.0)).collect())
 }
 
-fn value(text: &str, sample: &str) -> Option<String> {
+pub(super) fn value(text: &str, sample: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.map(str::to_owned)
 }
 
 /// The sum of all samples that begin so.
-fn sum(text: &str, begin: &str) -> f64 {
+pub(super) fn sum(text: &str, begin: &str) -> f64 {
     let lines = text.lines().filter(|line| line.starts_with(begin));
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }

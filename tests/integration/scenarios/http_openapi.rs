@@ -39,6 +39,7 @@ async fn every_code_of_a_problem_is_documented_and_no_other() {
     let mut answered: BTreeSet<&str> = codes().collect();
     answered.extend(["unknown_replay", "unknown_verification"]);
     assert_eq!(known, answered);
+    let mut said = BTreeSet::new();
     for (path, method, operation) in operations(&document) {
         for (status, answer) in operation["responses"].as_object().expect("answers") {
             let schema = &answer["content"]["application/problem+json"]["schema"]["allOf"][1];
@@ -46,7 +47,31 @@ async fn every_code_of_a_problem_is_documented_and_no_other() {
             for code in codes {
                 let code = code.as_str().expect("a code");
                 assert!(known.contains(code), "{method} {path}: {status} {code}");
+                said.insert(code);
             }
+        }
+    }
+    // These are of a route that is none, of a line of a batch, or beside the codes of a domain.
+    let elsewhere = [
+        "method_not_allowed",
+        "unknown_aggregate",
+        "bad_line",
+        "line_too_long",
+        "out_of_turn",
+        "key_reused",
+    ];
+    assert_eq!(&known - &said, BTreeSet::from(elsewhere));
+}
+
+#[tokio::test]
+async fn the_headers_that_every_answer_has_are_documented_problems_too() {
+    let document = document(&TestApp::spawn().await).await;
+    for (path, method, operation) in operations(&document) {
+        let sends = method == "post" && path.starts_with("/commands/");
+        for (status, answer) in operation["responses"].as_object().expect("answers") {
+            let has = |name: &str| answer["headers"].get(name).is_some();
+            assert!(has("X-Request-Id"), "{method} {path}: {status}");
+            assert!(has("Retell-Command-Id") || !sends, "{method} {path}: {status}");
         }
     }
 }

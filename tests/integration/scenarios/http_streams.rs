@@ -177,7 +177,8 @@ async fn there_are_no_more_streams_than_may_be() {
     let second = follow(&app, "/events").await;
     let ask =
         || app.request(Method::GET, "/projections/accounts").header("Accept", "text/event-stream");
-    let full = app.ask(ask()).await;
+    // A stream would not end.
+    let full = tokio::time::timeout(PATIENCE, app.ask(ask())).await.expect("no stream");
     full.problem(503, "streams_full");
     full.header("retry-after");
     drop(first);
@@ -296,6 +297,7 @@ async fn what_a_stream_cannot_begin_with_is_refused() {
     ask("/events?partition=0&from=99999").await.problem(400, "position_unknown");
     ask("/events?partition=0&from=18446744073709551615").await.problem(400, "position_unknown");
     let wrong = app.request(Method::GET, "/projections/accounts").header("Last-Event-ID", "x");
-    let wrong = app.ask(wrong.header("Accept", "text/event-stream")).await;
+    let wrong = app.ask(wrong.header("Accept", "text/event-stream"));
+    let wrong = tokio::time::timeout(PATIENCE, wrong).await.expect("no stream");
     wrong.problem(400, "bad_position");
 }

@@ -26,6 +26,8 @@ use crate::support::process::Process;
 use crate::support::redis::shared_url;
 use crate::support::stranger::kcat;
 
+use super::http_metrics::value;
+
 const PARTITIONS: u32 = 4;
 const ACCOUNTS: usize = 12;
 
@@ -234,6 +236,11 @@ async fn producers_of_other_languages_and_foreign_bytes_are_answered() {
         inbox["answered"] == 5 && inbox["problems"] == 2 && all.iter().all(|it| it["lag"] == 0)
     };
     service.eventually("/admin/status", is_done).await;
+    let metrics = service.get("/metrics").await.expect("an answer");
+    let metrics = String::from_utf8_lossy(&metrics.body);
+    let told = |name: &str| value(&metrics, name);
+    assert_eq!(told("retell_inbox_answers_total").as_deref(), Some("5"), "{metrics}");
+    assert_eq!(told("retell_inbox_problems_total").as_deref(), Some("2"), "{metrics}");
 }
 
 /// kill -9 in the middle of a load, twice.

@@ -12,6 +12,8 @@ use crate::support::app::{Answer, TestApp};
 use crate::support::command_line::client;
 use crate::support::mirror::{Mirror, World};
 
+use super::http_metrics::{metrics, sum};
+
 /// A service with the policy, which is not tried again by itself.
 async fn start(policy: &Mirror) -> TestApp {
     let mut config = Config::defaults();
@@ -55,6 +57,7 @@ async fn what_a_policy_holds_back_is_listed_and_retried_in_order() {
     assert_eq!(item["aggregate"], "account/bad");
     assert_eq!(item["state"], "parked");
     assert_eq!(item["event"]["type"], "MoneyDeposited");
+    assert_eq!(sum(&metrics(&app).await, "retell_policy_parked{policy=\"mirror\""), 1.0);
     let id = item["id"].as_str().expect("an id");
     let said = post(&app, &format!("/admin/parked/{id}/retry")).await.problem(422, "still_parked");
     assert!(said.contains("13 on purpose"), "{said}");
@@ -62,6 +65,7 @@ async fn what_a_policy_holds_back_is_listed_and_retried_in_order() {
     let retried = client(app.address, &["parked", "retry", id], "").await;
     assert_eq!((retried.code, retried.stdout.as_str()), (0, "3 records folded\n"), "{retried:?}");
     mirror_has(&app, 18).await;
+    assert_eq!(sum(&metrics(&app).await, "retell_policy_parked{policy=\"mirror\""), 0.0);
     post(&app, &format!("/admin/parked/{id}/retry")).await.problem(404, "unknown_parked");
 }
 

@@ -108,13 +108,13 @@ async fn a_partition_that_stands_still_delays_no_other() {
     }
     let (stuck, _) = at[0].clone().expect("some are in partition 0");
     let (free, _) = at[1].clone().expect("some are in partition 1");
-    shelf.hang(Some(Partition(0)));
+    shelf.hang(|space| space.partition == Partition(0));
     let waiting = app.deposit(&stuck, 1).await;
     for _ in 0..50 {
         let done = app.deposit(&free, 1).await;
         app.view(&free, &done).await;
     }
-    shelf.hang(None);
+    shelf.go_on();
     assert_eq!(app.view(&stuck, &waiting).await.balance, 1);
     app.0.stop().await;
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use retell::Partition;
 use retell::adapters::SystemClock;
 use retell::adapters::memory::MemoryViews;
 use retell::ports::{
@@ -29,15 +28,20 @@ pub(crate) struct Shelf {
     lost: Arc<Mutex<Option<&'static str>>>,
     /// How often each value was read and put.
     asked: Arc<Mutex<BTreeMap<String, (usize, usize)>>>,
-    hanging: Arc<watch::Sender<Option<Partition>>>,
+    hanging: Arc<watch::Sender<Hanging>>,
 }
+
+/// Of which spaces it is.
+type Hanging = Box<dyn Fn(&Space) -> bool + Send + Sync>;
 
 impl Shelf {
     pub(crate) fn new() -> Self {
         let views = MemoryViews::new(Arc::new(SystemClock));
         let (down, reads, asked) = (Arc::default(), Arc::default(), Arc::default());
         let (slowness, lost) = (Arc::default(), Arc::default());
-        Self { views, down, reads, slowness, lost, asked, hanging: Arc::default() }
+        let hanging: Hanging = Box::new(|_| false);
+        let hanging = Arc::new(watch::Sender::new(hanging));
+        Self { views, down, reads, slowness, lost, asked, hanging }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -69,9 +73,20 @@ impl Shelf {
         self.asked(key).1
     }
 
-    /// Commits to spaces of this partition are not answered until another is named, or none.
-    pub(crate) fn hang(&self, partition: Option<Partition>) {
-        self.hanging.send_replace(partition);
+    /// Commits to these spaces, and drops of all that is in them, are not answered until others
+    /// are named.
+    pub(crate) fn hang(&self, which: impl Fn(&Space) -> bool + Send + Sync + 'static) {
+        drop(self.hanging.send_replace(Box::new(which)));
+    }
+
+    /// Lets all go on.
+    pub(crate) fn go_on(&self) {
+        self.hang(|_| false);
+    }
+
+    async fn until_it_goes_on(&self, space: &Space) {
+        let mut hanging = self.hanging.subscribe();
+        drop(hanging.wait_for(|hangs| !hangs(space)).await.expect("the store lives"));
     }
 
     fn asked(&self, key: &str) -> (usize, usize) {
@@ -123,9 +138,7 @@ impl ViewStore for Shelf {
                 self.note(key, 0, 1);
             }
         }
-        let mut hanging = self.hanging.subscribe();
-        let is_free = |hanging: &Option<Partition>| *hanging != Some(space.partition);
-        hanging.wait_for(is_free).await.expect("the store lives");
+        self.until_it_goes_on(space).await;
         self.answers()?.commit(space, expected, new, changes).await
     }
 
@@ -173,6 +186,10 @@ impl ViewStore for Shelf {
     }
 
     async fn drop_space(&self, space: &Space, keys_max: usize) -> Result<Dropped, StoreError> {
+        // One key is little: so a space is hidden before it is dropped.
+        if keys_max > 1 {
+            self.until_it_goes_on(space).await;
+        }
         self.answers()?.drop_space(space, keys_max).await
     }
 

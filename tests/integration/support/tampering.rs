@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use retell::Partition;
 use retell::adapters::memory::MemoryViews;
-use retell::ports::{Change, Commit, KEY_INDEX, Pointer, RangeQuery, Space, ViewStore};
+use retell::log::Checkpoint;
+use retell::ports::{Change, Commit, KEY_INDEX, Pointer, RangeQuery, Space, SpaceState, ViewStore};
+use retell::{Offset, Partition};
 use uuid::Uuid;
 
 use super::writers::PATIENCE;
@@ -77,6 +78,23 @@ pub(crate) async fn tamper(
             return;
         }
     }
+}
+
+/// Says that the live space of this partition has come no further than to this place, as a store
+/// that has lost what came later.
+pub(crate) async fn set_back(
+    store: &MemoryViews,
+    projection: &str,
+    partition: Partition,
+    next: Offset,
+) {
+    let live = pointer(store, projection).await.live.expect("a live generation");
+    let space = Space::new(projection, live, partition);
+    let (state, _) = store.read(&space, &[]).await.expect("read");
+    let checkpoint = *state.checkpoint().expect("it has come somewhere");
+    let new = SpaceState::At(Checkpoint { next, ..checkpoint });
+    let committed = store.commit(&space, &state, &new, &[]).await.expect("an answer");
+    assert_eq!(committed, Commit::Committed);
 }
 
 /// Another view under a key.
