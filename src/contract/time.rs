@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -70,8 +70,37 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.date_time().to_rfc3339_opts(SecondsFormat::Millis, true))
+        let time = self.date_time();
+        match u32::try_from(time.year()) {
+            Ok(year @ 0..=9_999) => f.write_str(text(year, &time, &mut [0; TEXT.len()])),
+            _ => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        }
     }
+}
+
+/// What a time looks like.
+const TEXT: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+
+/// As chrono writes it, without an allocation: every command has two times.
+fn text<'a>(year: u32, time: &DateTime<Utc>, text: &'a mut [u8; TEXT.len()]) -> &'a str {
+    text.copy_from_slice(TEXT);
+    let millis = time.timestamp_subsec_millis();
+    let numbers = [
+        (0..4, year),
+        (5..7, time.month()),
+        (8..10, time.day()),
+        (11..13, time.hour()),
+        (14..16, time.minute()),
+        (17..19, time.second()),
+        (20..23, millis),
+    ];
+    for (place, mut number) in numbers {
+        for digit in text[place].iter_mut().rev() {
+            *digit += u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+        }
+    }
+    str::from_utf8(text).expect("digits are ASCII")
 }
 
 impl FromStr for Time {
@@ -116,6 +145,17 @@ mod tests {
         let time = Time::from_millis(1_795_341_600_007);
         assert_eq!(time.to_string(), "2026-11-22T10:00:00.007Z");
         assert_eq!(time.to_string().parse(), Ok(time));
+    }
+
+    #[test]
+    fn a_time_is_written_as_chrono_writes_it() {
+        let (day, year) = (86_399_999, 31_556_952_000);
+        let all = (-2_400_i64..10_100).map(|years| years * year + years.rem_euclid(7) * day);
+        for millis in all.chain([0, -1, 1, i64::MAX, i64::MIN]) {
+            let time = Time::from_millis(millis);
+            let expected = time.date_time().to_rfc3339_opts(SecondsFormat::Millis, true);
+            assert_eq!(time.to_string(), expected);
+        }
     }
 
     #[test]

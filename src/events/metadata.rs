@@ -1,11 +1,12 @@
 //! What travels with a command into its record: its id, who sent it and what it belongs to.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::contract::{Position, Time};
 
@@ -108,7 +109,11 @@ impl CommandId {
     /// The id of a command that came without one.
     #[must_use]
     pub fn generated(id: Uuid) -> Self {
-        Self(format!("cmd:{id}").into())
+        let mut text = [0; GENERATED.len() + Hyphenated::LENGTH];
+        let (prefix, rest) = text.split_at_mut(GENERATED.len());
+        prefix.copy_from_slice(GENERATED.as_bytes());
+        id.hyphenated().encode_lower(rest);
+        Self(str::from_utf8(&text).expect("an id is ASCII").into())
     }
 
     /// The id of a command that came without one as a message of a topic. A topic that was made
@@ -223,10 +228,14 @@ pub(crate) fn first_16_bytes_of_sha256(bytes: &[u8]) -> [u8; 16] {
 /// Two lower-case hex digits a byte.
 pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().try_for_each(|byte| {
-        f.write_char(digit(byte >> 4))?;
-        f.write_char(digit(byte & 15))
+    // Not digit by digit: a text that grows by single characters is moved again and again.
+    bytes.chunks(16).try_for_each(|bytes| {
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(str::from_utf8(&text[..2 * bytes.len()]).expect("digits are ASCII"))
     })
 }
 

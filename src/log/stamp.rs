@@ -77,10 +77,14 @@ pub struct Chain(pub u64);
 /// use retell::log::{Chain, Stamp, Term};
 ///
 /// let stamp = Stamp::Commit { term: Term(3), chain: Chain(17) };
-/// let headers = stamp.headers();
-/// assert_eq!(headers[1], ("term", "3".to_owned()));
-/// let read = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
-/// assert_eq!(Stamp::parse(read), stamp);
+/// let one = |mut all: String, name: &str, value: &str| {
+///     all += &format!("{name}={value} ");
+///     all
+/// };
+/// assert_eq!(stamp.fold_headers(String::new(), one), "kind=commit term=3 chain=17 ");
+/// let headers = [("kind", "commit"), ("term", "3"), ("chain", "17")];
+/// let read = headers.map(|(name, value)| (name, Some(value.as_bytes())));
+/// assert_eq!(Stamp::parse(read.into_iter()), stamp);
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stamp {
@@ -139,19 +143,19 @@ impl Stamp {
         Self::from_values(kind, term, chain).unwrap_or_else(Self::Foreign)
     }
 
-    /// The headers of this stamp, in the order in which they are written; none for a foreign one.
-    #[must_use]
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
-        match self {
-            Self::Commit { term, chain } => vec![
-                (HEADER_KIND, KIND_COMMIT.to_owned()),
-                (HEADER_TERM, term.0.to_string()),
-                (HEADER_CHAIN, chain.0.to_string()),
-            ],
-            Self::Claim { term } => {
-                vec![(HEADER_KIND, KIND_CLAIM.to_owned()), (HEADER_TERM, term.0.to_string())]
-            }
-            Self::Foreign(_) => Vec::new(),
+    /// Adds the headers of this stamp, in the order in which they are written; a foreign one has
+    /// none.
+    pub fn fold_headers<T>(&self, to: T, mut add: impl FnMut(T, &'static str, &str) -> T) -> T {
+        let (kind, term, chain) = match *self {
+            Self::Commit { term, chain } => (KIND_COMMIT, term, Some(chain)),
+            Self::Claim { term } => (KIND_CLAIM, term, None),
+            Self::Foreign(_) => return to,
+        };
+        let (to, mut digits) = (add(to, HEADER_KIND, kind), itoa::Buffer::new());
+        let to = add(to, HEADER_TERM, digits.format(term.0));
+        match chain {
+            Some(chain) => add(to, HEADER_CHAIN, digits.format(chain.0)),
+            None => to,
         }
     }
 
@@ -237,7 +241,10 @@ mod tests {
             Stamp::Claim { term: Term(1) },
         ];
         for stamp in stamps {
-            let headers = stamp.headers();
+            let headers = stamp.fold_headers(Vec::new(), |mut all, name, value| {
+                all.push((name, value.to_owned()));
+                all
+            });
             let read = Stamp::parse(headers.iter().map(|(k, v)| (*k, Some(v.as_bytes()))));
             assert_eq!(read, stamp);
         }

@@ -250,11 +250,13 @@ impl<A: Aggregate> Kind<A> {
     }
 
     fn verdict(&self, aggregate: A, events: &[EventOf<A>]) -> Result<Verdict, Failure> {
-        let encoded = events.iter().map(|event| encode::<A>(self.ids.next(), event)).collect();
-        match encoded {
-            Ok(events) => Ok(Verdict::Events { state: Arc::new(aggregate), events }),
-            Err(error) => Err(Failure::Bug(error.to_string())),
+        // Most commands have one event: a collected result would take room for four.
+        let mut encoded = Vec::with_capacity(events.len());
+        for event in events {
+            let event = encode::<A>(self.ids.next(), event);
+            encoded.push(event.map_err(|error| Failure::Bug(error.to_string()))?);
         }
+        Ok(Verdict::Events { state: Arc::new(aggregate), events: encoded })
     }
 }
 

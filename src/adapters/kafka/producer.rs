@@ -199,12 +199,15 @@ fn serve(client: &Arc<BaseProducer<Deliveries>>) {
     }
 }
 
+/// Those of a commit.
+const HEADERS_LEN_MAX: usize = 3;
+
 fn headers(record: &NewRecord<'_>) -> OwnedHeaders {
-    let stamp = record.stamp.headers();
-    let headers = OwnedHeaders::new_with_capacity(stamp.len());
-    stamp
-        .iter()
-        .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+    let headers = OwnedHeaders::new_with_capacity(HEADERS_LEN_MAX);
+    let add = |headers: OwnedHeaders, key, value: &str| {
+        headers.insert(Header { key, value: Some(value) })
+    };
+    record.stamp.fold_headers(headers, add)
 }
 
 impl Tag {
