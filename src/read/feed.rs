@@ -15,6 +15,7 @@ use crate::contract::{Offset, Partition};
 use crate::ports::{Chunk, EventLog, LogError, LogReader, LogRecord, Tail, Tailed};
 use crate::shutdown::Shutdown;
 
+use super::looks::Looks;
 use super::pace::Pace;
 
 /// Chunks that wait for a lane.
@@ -51,6 +52,7 @@ struct Inner {
     records_max: usize,
     bytes_max: usize,
     pace: Pace,
+    looks: Looks,
     lanes: Mutex<Lanes>,
     joined: Notify,
 }
@@ -68,6 +70,7 @@ impl Feed {
         tail: Tail,
         partition: Partition,
         config: &ReadConfig,
+        looks: Looks,
     ) -> Self {
         Self(Arc::new(Inner {
             log,
@@ -76,6 +79,7 @@ impl Feed {
             records_max: config.chunk_records_max,
             bytes_max: config.chunk_bytes_max,
             pace: Pace::new(config.commit_interval),
+            looks,
             lanes: Mutex::default(),
             joined: Notify::new(),
         }))
@@ -84,6 +88,11 @@ impl Feed {
     /// How often records are given out; whoever waits for one may hurry it.
     pub(super) fn pace(&self) -> Pace {
         self.0.pace.clone()
+    }
+
+    /// When its lanes look around while there is nothing for them.
+    pub(super) fn looks(&self) -> Looks {
+        self.0.looks
     }
 
     /// Joins, if the lane is where the feed is or before it: then it gets every record from

@@ -1,7 +1,6 @@
 //! Where a lane's records come from: a reader of its own, or the feed once it is at the head.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -68,17 +67,17 @@ impl Inlet {
         }
     }
 
-    /// The next records, some of which may be before `next`; nothing when none came for as long
-    /// as `patience`. A lane that may follow joins the feed when it is near the head.
+    /// The next records, some of which may be before `next`; nothing when none came until it is
+    /// time to look around. A lane that may follow joins the feed when it is near the head.
     pub(crate) async fn next(
         &mut self,
         next: Offset,
         may_join: bool,
-        patience: Duration,
     ) -> Result<Option<Arc<Fed>>, LogError> {
         if let Some(held) = self.held.take() {
             return Ok(Some(held));
         }
+        let patience = self.feed.looks().rest();
         loop {
             match &mut self.from {
                 From::Own(reader) => {

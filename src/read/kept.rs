@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::log::Checkpoint;
 use crate::ports::Change;
 
-use super::lane::IDLE_CHECK;
+use super::looks::IDLE_CHECK;
 
 /// How long it is believed that the space is where the lane left it. A lane in which nothing
 /// happens looks twice within it.

@@ -17,6 +17,7 @@ use super::any_projection::Projections;
 use super::ends::Ends;
 use super::feed::Feed;
 use super::group_offsets::note_offsets;
+use super::looks::Looks;
 use super::operations::Operations;
 use super::pace::Pace;
 use super::past::Records;
@@ -176,7 +177,8 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         checks,
     } = parts;
     let partitions = log.partitions();
-    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, &read);
+    let looks = Looks::begin();
+    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, &read, looks);
     let feeds: Vec<Feed> = partitions.iter().map(feed).collect();
     for feed in &feeds {
         tasks.spawn(feed.clone().run(shutdown.clone()));

@@ -3,9 +3,10 @@
 use tokio::time::Instant;
 
 use crate::ports::{Change, KEEP_AGAIN, SpaceState};
+use crate::read::IDLE_CHECK;
 
 use super::held::{self, done_to};
-use super::runner::{Halt, IDLE_CHECK, Runner};
+use super::runner::{Halt, Runner};
 
 impl Runner {
     /// Commits how far everything is done or held back, and what is held back.

@@ -18,7 +18,7 @@ use crate::ports::{
     Bookmarks, EventLog, Ids, LogError, LogOrigin, LogRecord, Space, SpaceState, StoreError,
     ViewStore,
 };
-use crate::read::{Feed, Inlet};
+use crate::read::{Feed, IDLE_CHECK, Inlet};
 use crate::shutdown::Shutdown;
 
 use super::chunk::{Chunk, Work};
@@ -31,8 +31,6 @@ use super::status::{PolicyState, Progress};
 
 /// How long a runner waits before it asks again who did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How often a runner to which nothing happens looks whether its space is still there.
-pub(super) const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// How often in a row another's checkpoint must stand still before a runner takes over.
 const STILL_CHECKS: u32 = 3;
 /// How long the last bookmark may take when the process ends.
@@ -221,7 +219,7 @@ impl Runner {
                     self.begin_to_mend();
                     continue;
                 }
-                fed = inlet.next(next, true, IDLE_CHECK) => fed?,
+                fed = inlet.next(next, true) => fed?,
             };
             match fed {
                 Some(fed) => self.take(fed.since(next)).await?,

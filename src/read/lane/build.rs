@@ -4,7 +4,7 @@ use crate::contract::Offset;
 
 use super::super::inlet::Inlet;
 use super::super::rate::Rate;
-use super::{Halt, IDLE_CHECK, Lane};
+use super::{Halt, Lane};
 
 impl Lane {
     /// Does what is to be done before the log is followed.
@@ -41,7 +41,7 @@ impl Lane {
     ) -> Result<(), Halt> {
         let piece_len = rate.map_or(usize::MAX, Rate::piece);
         while self.tracker.next() < to {
-            let Some(fed) = inlet.next(self.tracker.next(), false, IDLE_CHECK).await? else {
+            let Some(fed) = inlet.next(self.tracker.next(), false).await? else {
                 self.check_space().await?;
                 continue;
             };

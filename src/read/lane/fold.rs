@@ -13,7 +13,7 @@ use super::super::inlet::Inlet;
 use super::super::parked::Poison;
 use super::super::steps::{Before, Limits, Step, Steps, source_and_target};
 use super::super::workspace::Workspace;
-use super::{Halt, IDLE_CHECK, Lane, LaneParts};
+use super::{Halt, Lane, LaneParts};
 
 /// Records of one commit that are told of to who follows traces.
 const TRACED_MAX: usize = 100;
@@ -42,7 +42,7 @@ impl Lane {
                     self.mend(mend).await?;
                     continue;
                 }
-                fed = inlet.next(self.tracker.next(), true, IDLE_CHECK) => fed?,
+                fed = inlet.next(self.tracker.next(), true) => fed?,
             };
             let Some(fed) = fed else {
                 self.check_space().await?;

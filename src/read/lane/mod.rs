@@ -36,6 +36,7 @@ use super::any_projection::{AnyProjection, LinkSlot, Slot};
 use super::comparison::Compared;
 use super::feed::Feed;
 use super::kept::Kept;
+use super::looks::IDLE_CHECK;
 use super::measured::ProjectionMeasures;
 use super::pace::Pace;
 use super::parked::ParkedMap;
@@ -50,9 +51,6 @@ pub(super) use space::parked_in;
 
 /// How long a lane waits before it asks a log or a store again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-
-/// How often a lane in which nothing happens looks whether its space is still there.
-pub(super) const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// How often in a row another's checkpoint must stand still before a lane takes over.
 const STILL_CHECKS: u32 = 3;
