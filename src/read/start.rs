@@ -177,12 +177,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         checks,
     } = parts;
     let partitions = log.partitions();
-    let looks = Looks::begin();
-    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, &read, looks);
-    let feeds: Vec<Feed> = partitions.iter().map(feed).collect();
-    for feed in &feeds {
-        tasks.spawn(feed.clone().run(shutdown.clone()));
-    }
+    let feeds = feeds(&log, &tails, &read, shutdown, tasks);
     let streams = Streams::start(log.clone(), &feeds, streams, shutdown, tasks);
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
@@ -227,6 +222,23 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     let interval = shared.read.group_offsets_interval;
     tasks.spawn(note_offsets(views.clone(), bookmarks, interval, shutdown.clone()));
     Reading { views, replays, verifications, operations: Operations::new(queues), feeds }
+}
+
+/// The shared reader of each partition. They run until `shutdown`, in `tasks`.
+fn feeds(
+    log: &Arc<dyn EventLog>,
+    tails: &Tails,
+    read: &ReadConfig,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> Vec<Feed> {
+    let looks = Looks::begin();
+    let feed = |partition| Feed::new(log.clone(), tails.of(partition), partition, read, looks);
+    let feeds: Vec<Feed> = log.partitions().iter().map(feed).collect();
+    for feed in &feeds {
+        tasks.spawn(feed.clone().run(shutdown.clone()));
+    }
+    feeds
 }
 
 /// The paces of those that commit rarely while records keep coming.

@@ -121,10 +121,14 @@ impl Browser {
 
     /// Replaces what is entered in a field.
     pub(crate) async fn enter(&self, selector: &str, text: &str) {
-        let found = self.find(selector).await;
-        let element = id_of(&found);
-        self.post(&format!("element/{element}/clear"), json!({})).await;
-        self.post(&format!("element/{element}/value"), json!({"text": text})).await;
+        loop {
+            let found = self.find(selector).await;
+            if self.is_there_to(&found, "clear", json!({})).await
+                && self.is_there_to(&found, "value", json!({"text": text})).await
+            {
+                return;
+            }
+        }
     }
 
     /// Chooses an option of a list by what it says.
@@ -198,12 +202,21 @@ impl Browser {
     async fn hit(&self, script: &str) {
         loop {
             let found = self.until(script).await;
-            let clicked = self.request(Method::POST, &format!("element/{}/click", id_of(&found)));
-            let clicked = answer(clicked.json(&json!({}))).await;
-            if clicked["error"] != "stale element reference" {
-                return drop(said(clicked));
+            if self.is_there_to(&found, "click", json!({})).await {
+                return;
             }
         }
+    }
+
+    /// Whether what was found is still on the page; then this is done to it.
+    async fn is_there_to(&self, found: &Value, verb: &str, body: Value) -> bool {
+        let done = self.request(Method::POST, &format!("element/{}/{verb}", id_of(found)));
+        let done = answer(done.json(&body)).await;
+        if done["error"] == "stale element reference" {
+            return false;
+        }
+        said(done);
+        true
     }
 
     async fn devtools(&self, command: &str, parameters: Value) {
