@@ -73,8 +73,10 @@ where
 {
     let filter = EnvFilter::builder().parse(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // On a terminal there are colours unless NO_COLOR asks for none, which the library looks up.
+    let builder = if is_terminal { builder } else { builder.with_ansi(false) };
     Ok(match lines {
-        Lines::Text => Box::new(builder.with_ansi(is_terminal).finish()),
+        Lines::Text => Box::new(builder.finish()),
         Lines::Json => Box::new(builder.json().flatten_event(true).finish()),
     })
 }
