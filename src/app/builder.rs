@@ -24,9 +24,10 @@ use crate::shutdown::Shutdown;
 use crate::write::{AnyKind, Commands, Identity, Kind, Kinds};
 
 use super::keeper::Keeper;
+use super::open::open_ports;
 use super::outside::Outside;
 use super::parts::{Parts, Reactions, start_reacting};
-use super::{App, AppError, open_log, open_views};
+use super::{App, AppError};
 
 /// Names that mean something else in URLs or in the store.
 const RESERVED: [&str; 4] = ["state", "generations", "history", "traces"];
@@ -54,6 +55,7 @@ pub struct AppBuilder {
     projections: Vec<Arc<dyn AnyProjection>>,
     reactions: Reactions,
     projections_on: Option<Handle>,
+    replays_on: Option<Handle>,
     problems: Vec<String>,
     #[cfg(feature = "http")]
     authorize: Option<auth::Authorize>,
@@ -70,6 +72,7 @@ impl AppBuilder {
             projections: Vec::new(),
             reactions: Reactions::default(),
             projections_on: None,
+            replays_on: None,
             problems: Vec::new(),
             #[cfg(feature = "http")]
             authorize: None,
@@ -126,6 +129,14 @@ impl AppBuilder {
         self
     }
 
+    /// Builds generations on this runtime, so that a replay takes no time from projections that
+    /// follow; otherwise where those are folded.
+    #[must_use]
+    pub fn replays_on(mut self, runtime: Handle) -> Self {
+        self.replays_on = Some(runtime);
+        self
+    }
+
     /// Decides for each instance whether a caller may do what its roles allow: at the door only,
     /// not for commands that the application itself sends. It is asked often, and must not wait.
     #[cfg(feature = "http")]
@@ -175,14 +186,13 @@ impl AppBuilder {
     /// # Errors
     /// See [`AppError`].
     pub async fn build(self) -> Result<App, AppError> {
-        let Self {
-            config, clock, log, store, kinds, projections, projections_on, reactions, ..
-        } = self;
+        let Self { config, clock, log, store, kinds, projections, reactions, .. } = self;
         let mut problems = self.problems;
         let policies = reactions.policies(&mut problems);
         let bookmarks = reactions.bookmarks(&config, log.is_some());
         let shown = reactions.shown_bookmarks(&config, &bookmarks);
-        let projections_on = projections_on.unwrap_or_else(Handle::current);
+        let projections_on = self.projections_on.unwrap_or_else(Handle::current);
+        let replays_on = self.replays_on.unwrap_or_else(|| projections_on.clone());
         let ids = Ids::new(clock.clone());
         let kinds = collect_kinds(kinds, &ids, &mut problems);
         let projections = projections.into_iter().chain(built_in(&config.history, &clock, &kinds));
@@ -205,7 +215,8 @@ impl AppBuilder {
         let commands = Commands::start(parts.of_writers(kinds), &stop, &mut tasks);
         let (reading, (reacting, timer)) = {
             let _on = projections_on.enter();
-            let reading = read::start(parts.of_readers(projections, shown), &stop, &mut tasks);
+            let readers = parts.of_readers(projections, shown, replays_on);
+            let reading = read::start(readers, &stop, &mut tasks);
             let (on_tick, loops) = (reactions.on_tick, (&commands, &reading));
             let reacting =
                 start_reacting(&parts, policies, on_tick, bookmarks, loops, &stop, &mut tasks);
@@ -310,37 +321,6 @@ async fn open_authority(
     let settings = (&config.auth, &config.http.rate);
     let opened = auth::Authority::start(settings, clock.clone(), authorize, stop, tasks).await;
     opened.map_err(|auth::AuthError { setting: key, detail }| AppError::Setting { key, detail })
-}
-
-/// Opens what the settings name, where nothing was given.
-async fn open_ports(
-    log: Option<Arc<dyn EventLog>>,
-    store: Option<Arc<dyn ViewStore>>,
-    projections_on: &Handle,
-    config: &Config,
-    clock: Arc<dyn Clock>,
-) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
-    let log = match log {
-        Some(log) => log,
-        None => open_log(&config.log, clock.clone()).await?,
-    };
-    let store = match store {
-        Some(store) => store,
-        None => open_views_on(projections_on, config, log.name(), clock).await?,
-    };
-    Ok((log, store))
-}
-
-/// Opens the view store where it will be served.
-async fn open_views_on(
-    runtime: &Handle,
-    config: &Config,
-    log: &str,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn ViewStore>, AppError> {
-    let (config, log) = (config.clone(), log.to_owned());
-    let open = async move { open_views(&config, &log, clock).await };
-    runtime.spawn(open).await.expect("opening does not panic")
 }
 
 fn collect_kinds(kinds: Vec<NewKind>, ids: &Ids, problems: &mut Vec<String>) -> Kinds {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use crate::adapters::embedded::{EmbeddedBookmarks, EmbeddedLog, EmbeddedViews};
 use crate::adapters::memory::{MemoryBookmarks, MemoryLog, MemoryViews};
 use crate::config::{Config, LogConfig, LogUrl, ViewsUrl};
@@ -9,6 +11,37 @@ use crate::log::Partitions;
 use crate::ports::{Bookmarks, Clock, EventLog, ViewStore};
 
 use super::AppError;
+
+/// Opens what the settings name, where nothing was given.
+pub(super) async fn open_ports(
+    log: Option<Arc<dyn EventLog>>,
+    store: Option<Arc<dyn ViewStore>>,
+    projections_on: &Handle,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn EventLog>, Arc<dyn ViewStore>), AppError> {
+    let log = match log {
+        Some(log) => log,
+        None => open_log(&config.log, clock.clone()).await?,
+    };
+    let store = match store {
+        Some(store) => store,
+        None => open_views_on(projections_on, config, log.name(), clock).await?,
+    };
+    Ok((log, store))
+}
+
+/// Opens the view store where it will be served.
+async fn open_views_on(
+    runtime: &Handle,
+    config: &Config,
+    log: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn ViewStore>, AppError> {
+    let (config, log) = (config.clone(), log.to_owned());
+    let open = async move { open_views(&config, &log, clock).await };
+    runtime.spawn(open).await.expect("opening does not panic")
+}
 
 /// The log that `log.url` names.
 ///

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::adapters::memory::MemoryBookmarks;
@@ -59,8 +60,10 @@ impl Parts<'_> {
         &self,
         projections: Projections,
         bookmarks: Option<Arc<dyn Bookmarks>>,
+        builds_on: Handle,
     ) -> ReadParts {
         ReadParts {
+            builds_on,
             tails: self.tails.clone(),
             log: self.log.clone(),
             store: self.store.clone(),

@@ -36,11 +36,11 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     let config = settings::load(args.config.as_deref())?;
     let threads = Threads::start(&config)?;
-    let projections = threads.projections.handle().clone();
-    threads.requests.block_on(serve(config, projections))
+    let others = [&threads.projections, &threads.replays].map(|it| it.handle().clone());
+    threads.requests.block_on(serve(config, others))
 }
 
-async fn serve(config: Config, projections: Handle) -> anyhow::Result<Outcome> {
+async fn serve(config: Config, [projections, replays]: [Handle; 2]) -> anyhow::Result<Outcome> {
     let shutdown = Shutdown::default();
     let lines = match config.telemetry.format {
         LogFormat::Text => Lines::Text,
@@ -50,7 +50,8 @@ async fn serve(config: Config, projections: Handle) -> anyhow::Result<Outcome> {
     request_on_signal(&shutdown).context("no signal handler")?;
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let app = App::builder(config).shipped().projections_on(projections).build().await?;
+    let app = App::builder(config).shipped().projections_on(projections).replays_on(replays);
+    let app = app.build().await?;
     let traces = Traces::start(&app.config().telemetry, app.door().node.id);
     let drain_timeout = app.config().http.drain_timeout;
     let scheme = if app.config().http.tls.is_used() { "https" } else { "http" };

@@ -1,7 +1,8 @@
-//! The threads of the service: some for requests, others for projections.
+//! The threads of the service: some for requests, others for projections, and others for replays.
 //!
-//! Neither takes processor time from the other, and each has few threads, because a thread that
-//! is woken for a share of another's work costs more than the share.
+//! The first two take no processor time from each other, and each has few threads, because a
+//! thread that is woken for a share of another's work costs more than the share. A replay has all
+//! its work at hand, and uses every processor.
 
 use std::thread::available_parallelism;
 
@@ -13,20 +14,21 @@ use crate::config::Config;
 pub(super) struct Threads {
     pub(super) requests: Runtime,
     pub(super) projections: Runtime,
+    pub(super) replays: Runtime,
 }
 
 impl Threads {
     pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
         let processors = available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            requests: start("requests", config.http.threads, processors)?,
-            projections: start("projections", config.read.threads, processors)?,
+            requests: start("requests", count(config.http.threads, processors))?,
+            projections: start("projections", count(config.read.threads, processors))?,
+            replays: start("replays", processors)?,
         })
     }
 }
 
-fn start(name: &str, threads: usize, processors: usize) -> anyhow::Result<Runtime> {
-    let count = count(threads, processors);
+fn start(name: &str, count: usize) -> anyhow::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     let built = builder.worker_threads(count).thread_name(name).enable_all().build();
     built.with_context(|| format!("no threads for {name}"))

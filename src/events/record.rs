@@ -291,6 +291,6 @@ fn read_schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Err
 /// The number in an `event_version()`: a decimal integer from 1.
 #[must_use]
 pub(crate) fn schema_of(text: &str) -> Option<u32> {
-    let number: u32 = text.parse().ok()?;
-    (number > 0 && number.to_string() == text).then_some(number)
+    let is_plain = text.starts_with(|first: char| first.is_ascii_digit() && first != '0');
+    is_plain.then(|| text.parse().ok()).flatten()
 }

@@ -12,6 +12,10 @@ use crate::ports::{EventLog, LogError, LogReader};
 use super::feed::{Fed, Feed};
 use super::pace::Pace;
 
+/// Records read at once where nothing is committed after each chunk: what was made of them is
+/// still in the processor's cache when it is folded, and in memory that is used again.
+const BUILD_RECORDS_MAX: usize = 500;
+
 pub(crate) struct Inlet {
     log: Arc<dyn EventLog>,
     partition: Partition,
@@ -78,13 +82,15 @@ impl Inlet {
             return Ok(Some(held));
         }
         let patience = self.feed.looks().rest();
+        let records_max =
+            if may_join { self.records_max } else { self.records_max.min(BUILD_RECORDS_MAX) };
         loop {
             match &mut self.from {
                 From::Own(reader) => {
-                    let read = reader.next(self.records_max, self.bytes_max);
+                    let read = reader.next(records_max, self.bytes_max);
                     let Ok(chunk) = timeout(patience, read).await else { return Ok(None) };
                     let chunk = chunk?;
-                    let near = chunk.at_end || chunk.records.len() < self.records_max;
+                    let near = chunk.at_end || chunk.records.len() < records_max;
                     let last = chunk.records.last().map_or(next, |last| last.offset.next());
                     if may_join
                         && near

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -62,6 +63,7 @@ use super::verification::Verifications;
 ///     verify: config.verify,
 ///     tails: Tails::new(partitions),
 /// #     checks: Checks::default(),
+///     builds_on: tokio::runtime::Handle::current(),
 /// };
 /// let (stop, mut tasks) = Default::default();
 /// let reading = read::start(parts, &stop, &mut tasks);
@@ -99,6 +101,8 @@ pub struct ReadParts {
     pub verify: VerifyConfig,
     /// The newest records, from the writers in this process.
     pub tails: Tails,
+    /// Where generations are built.
+    pub builds_on: Handle,
     /// All, unless a test leaves one out.
     #[doc(hidden)]
     pub checks: Checks,
@@ -133,6 +137,7 @@ pub struct ReadParts {
 /// #     streams: config.streams,
 /// #     verify: config.verify,
 /// #     tails: Tails::new(partitions),
+/// #     builds_on: tokio::runtime::Handle::current(),
 /// #     checks: Checks::default(),
 /// # };
 /// # let (stop, mut tasks) = Default::default();
@@ -174,6 +179,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         streams,
         verify,
         tails,
+        builds_on,
         checks,
     } = parts;
     let partitions = log.partitions();
@@ -191,6 +197,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
         node,
         instance,
         feeds: feeds.clone(),
+        builds_on,
         lingers: lingers.clone(),
         origins: partitions.iter().map(|p| LogOrigin::new(log.clone(), p, checks)).collect(),
         projections: projections.iter().count(),

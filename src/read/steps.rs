@@ -98,7 +98,7 @@ impl<'r> Steps<'r> {
         limits: &Limits,
     ) -> Self {
         let mut steps = Self {
-            steps: Vec::new(),
+            steps: Vec::with_capacity(records.len()),
             tracker: *before.tracker,
             taken: 0,
             parked: ParkedMap::new(),
@@ -117,14 +117,14 @@ impl<'r> Steps<'r> {
             if mark == Mark::Counts && record.offset >= before.tracker.next() {
                 let position = position(record);
                 match steps.read(projection, before, record, position, limits.parked_max) {
-                    Reading::Step(step) => {
+                    Ok(Some(step)) => {
                         if steps.exceed(limits, &mut keys, &step) {
                             break;
                         }
-                        steps.take(*step, before);
+                        steps.take(step, before);
                     }
-                    Reading::Skip => {}
-                    Reading::Stop(stop) => {
+                    Ok(None) => {}
+                    Err(stop) => {
                         steps.stop = Some(stop);
                         break;
                     }
@@ -168,6 +168,7 @@ impl<'r> Steps<'r> {
         self.steps.push(step);
     }
 
+    /// The step of a record, if it gives one.
     fn read(
         &mut self,
         projection: &dyn AnyProjection,
@@ -175,20 +176,20 @@ impl<'r> Steps<'r> {
         record: &'r LogRecord,
         position: Position,
         parked_max: usize,
-    ) -> Reading<'r> {
+    ) -> Result<Option<Step<'r>>, Stop> {
         let key = record.key.as_deref().unwrap_or_default();
         let source = Source::among(known.sources, key);
         if source.is_none() && !projection.reads_records() {
-            return Reading::Skip;
+            return Ok(None);
         }
-        let Ok(target) = Target::parse(key) else { return Reading::Skip };
+        let Ok(target) = Target::parse(key) else { return Ok(None) };
         let name = target.as_str();
         if let Some(held) = self.parked.get(name).or_else(|| known.parked.get(name)) {
             if !held.discarded {
                 let grown = Parked { count: held.count + 1, ..held.clone() };
                 self.parked.insert(name.to_owned(), grown);
             }
-            return Reading::Skip;
+            return Ok(None);
         }
         let poison = known.poison.get(name).filter(|(at, _)| *at == position);
         let step = match poison {
@@ -199,18 +200,18 @@ impl<'r> Steps<'r> {
             }
         };
         let poison = match step {
-            Ok(step) => return Reading::Step(Box::new(step)),
+            Ok(step) => return Ok(Some(step)),
             Err(Bad::Newer(error)) if !projection.knows(target.aggregate_type()) => {
                 Poison { version: None, error }
             }
             Err(Bad::Newer(what)) => {
-                return Reading::Stop(Stop::Newer(format!("record {position}: {what}")));
+                return Err(Stop::Newer(format!("record {position}: {what}")));
             }
             Err(Bad::Poison(poison)) => poison,
         };
         if self.held >= parked_max {
             let Poison { error, .. } = poison;
-            return Reading::Stop(Stop::Full(format!(
+            return Err(Stop::Full(format!(
                 "{parked_max} aggregates are parked (read.parked_aggregates_max), and {name} \
                  would be one more at {position}: {error}"
             )));
@@ -219,14 +220,8 @@ impl<'r> Steps<'r> {
         let before = self.tracker.checkpoint().expect("a record counts only after a claim");
         self.parked.insert(name.to_owned(), Parked::first(record, position, before, poison));
         self.held += 1;
-        Reading::Skip
+        Ok(None)
     }
-}
-
-enum Reading<'r> {
-    Step(Box<Step<'r>>),
-    Skip,
-    Stop(Stop),
 }
 
 /// Why a record gives no step.

@@ -7,7 +7,7 @@ use super::super::rate::Rate;
 use super::{Halt, Lane};
 
 impl Lane {
-    /// Does what is to be done before the log is followed.
+    /// Does what is to be done before the log is followed, and halts.
     pub(super) async fn build_first(&mut self, inlet: &mut Inlet) -> Result<(), Halt> {
         let Some(build) = self.build.clone() else { return Ok(()) };
         let mut until = build.until;
@@ -23,12 +23,12 @@ impl Lane {
         if let Some(beside) = &build.beside {
             self.compare(inlet, beside).await?;
         }
-        if build.ends {
-            return Err(Halt::Built);
+        if !build.ends {
+            // What came meanwhile is met here, too, with what stops it if anything does.
+            let end = self.parts.log.end(self.parts.space.partition).await?;
+            self.advance(inlet, end, build.rate.as_ref()).await?;
         }
-        self.build = None;
-        self.publish(false);
-        Ok(())
+        Err(Halt::Built)
     }
 
     /// Folds up to this offset, not beyond it, and stores what came of it. Nobody reads the space

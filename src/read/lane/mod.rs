@@ -23,7 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::config::ReadConfig;
@@ -65,6 +67,8 @@ pub(super) struct LaneParts {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn ViewStore>,
     pub(super) feed: Feed,
+    /// Where it builds.
+    pub(super) builds_on: Handle,
     /// How long what comes is gathered before it is folded, where nobody is in a hurry for it.
     pub(super) linger: Option<Pace>,
     pub(super) origin: LogOrigin,
@@ -162,7 +166,7 @@ pub(super) enum Halt {
     Newer(String),
     /// Too many aggregates are parked.
     Full(String),
-    /// It was built and compared, and that was all.
+    /// It was built, and compared where that was wanted.
     Built,
 }
 
@@ -200,16 +204,35 @@ impl Lane {
         (lane, handle)
     }
 
-    /// Runs until it is stopped, or its space is lost.
-    pub(super) async fn run(mut self, stop: Shutdown) {
-        tokio::select! {
-            biased;
-            () = stop.requested() => {}
-            () = self.keep_on() => {}
+    /// Runs until it is stopped, or its space is lost. What it builds it builds elsewhere, where
+    /// it takes no time from lanes that follow.
+    pub(super) async fn run(self, stop: Shutdown) {
+        let lane = if self.build.is_some() {
+            let builds_on = self.parts.builds_on.clone();
+            // Ends with this task, also where that is aborted.
+            let mut building = JoinSet::new();
+            building.spawn_on(self.keep_on_until(stop.clone()), &builds_on);
+            building.join_next().await.and_then(Result::ok).flatten()
+        } else {
+            Some(self)
+        };
+        if let Some(lane) = lane {
+            lane.keep_on_until(stop).await;
         }
     }
 
-    async fn keep_on(&mut self) {
+    /// Returns itself when it has built and is to follow.
+    async fn keep_on_until(mut self, stop: Shutdown) -> Option<Self> {
+        let follows = tokio::select! {
+            biased;
+            () = stop.requested() => false,
+            follows = self.keep_on() => follows,
+        };
+        follows.then_some(self)
+    }
+
+    /// Returns when its space is lost, or it has built; then whether it is to follow.
+    async fn keep_on(&mut self) -> bool {
         loop {
             // Whatever a user wrote may panic; what is committed is whole.
             let halt = match AssertUnwindSafe(self.work()).catch_unwind().await {
@@ -227,19 +250,21 @@ impl Lane {
                 }
                 Halt::StandBy => {
                     if self.stand_by().await.is_err() {
-                        return self.say(LaneState::Lost);
+                        self.say(LaneState::Lost);
+                        return false;
                     }
                 }
                 Halt::Lost => {
                     tracing::error!(%space, "the space is lost");
-                    return self.say(LaneState::Lost);
+                    self.say(LaneState::Lost);
+                    return false;
                 }
                 Halt::Newer(detail) => {
                     tracing::error!(%space, %detail, "a newer binary wrote the next event");
                     self.say(LaneState::NewerEvents { detail });
                     std::future::pending::<()>().await;
                 }
-                Halt::Built => return self.say(LaneState::Built),
+                Halt::Built => return self.follows_what_it_built(),
                 Halt::Full(detail) => {
                     tracing::error!(%space, %detail, "too many aggregates are parked");
                     self.say(LaneState::TooManyParked { detail });
@@ -250,6 +275,14 @@ impl Lane {
                 }
             }
         }
+    }
+
+    fn follows_what_it_built(&mut self) -> bool {
+        let follows = self.build.take_if(|build| !build.ends).is_some();
+        if !follows {
+            self.say(LaneState::Built);
+        }
+        follows
     }
 
     async fn work(&mut self) -> Halt {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -62,6 +63,8 @@ pub(super) struct Shared {
     pub(super) node: String,
     pub(super) instance: Uuid,
     pub(super) feeds: Vec<Feed>,
+    /// Where lanes build.
+    pub(super) builds_on: Handle,
     /// Of projections that linger, how each of their lanes does.
     pub(super) lingers: BTreeMap<&'static str, Vec<Pace>>,
     pub(super) origins: Vec<LogOrigin>,
@@ -274,6 +277,7 @@ impl Supervisor {
             log: shared.log.clone(),
             store: shared.store.clone(),
             feed: shared.feeds[at].clone(),
+            builds_on: shared.builds_on.clone(),
             linger: shared.lingers.get(self.projection.name().as_str()).map(|it| it[at].clone()),
             origin: shared.origins[at].clone(),
             ids: shared.ids.clone(),

@@ -67,6 +67,7 @@ mod sealed_keys;
 mod secrets;
 mod states;
 mod streams;
+mod threads;
 mod timer;
 mod tls_listener;
 mod traces;

@@ -15,6 +15,7 @@ use retell::read::{
 use retell::shutdown::Shutdown;
 use retell::write::{Commands, Identity, Kinds, WriteParts};
 use retell::{LinkedProjection, Name, Partition, Projection};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::counter::{Counter, Tallies, Total};
@@ -127,6 +128,7 @@ impl Cluster {
         };
         let commands = Commands::start(parts, &stop, &mut tasks);
         let parts = ReadParts {
+            builds_on: Handle::current(),
             tails,
             log,
             store,
