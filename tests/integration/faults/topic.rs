@@ -33,7 +33,10 @@ impl Topic {
             let records = read_from(&log, partition, Offset(0)).await;
             let mut tails = Vec::new();
             for checkpoint in places(&records) {
-                tails.push((checkpoint, read_from(&log, partition, checkpoint.next).await));
+                let mut tail = read_from(&log, partition, checkpoint.next).await;
+                // What comes meanwhile, such as a claim, is in the later readings only.
+                tail.retain(|record| Some(record.offset) <= records.last().map(|it| it.offset));
+                tails.push((checkpoint, tail));
             }
             strands.push(Strand { records, tails });
         }

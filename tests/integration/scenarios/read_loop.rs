@@ -61,7 +61,10 @@ async fn messages_are_shown_beside_accounts() {
     let done = app.produce("m", "hello").await;
     let bytes = app.bytes("messages", "m", &done.position.into()).await;
     let view: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
-    assert_eq!((view["text"].as_str(), view["status"].as_str()), (Some("hello"), Some("produced")));
+    assert_eq!(view["text"], "hello");
+    // A policy consumes it soon.
+    let status = view["status"].as_str().expect("a status");
+    assert!(["produced", "consumed"].contains(&status), "{status}");
     app.0.stop().await;
 }
 
