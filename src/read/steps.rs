@@ -98,7 +98,7 @@ impl<'r> Steps<'r> {
         limits: &Limits,
     ) -> Self {
         let mut steps = Self {
-            steps: Vec::with_capacity(records.len()),
+            steps: Vec::with_capacity(records.len().min(limits.changes_max)),
             tracker: *before.tracker,
             taken: 0,
             parked: ParkedMap::new(),

@@ -12,6 +12,9 @@ use crate::support::log_config;
 /// Readings from the middle, for each partition.
 const TAILS: usize = 4;
 
+/// Readings of a partition until nothing comes meanwhile.
+const READINGS_MAX: usize = 20;
+
 /// What was read, by partition.
 #[derive(Clone, Default)]
 pub(super) struct Topic(pub(super) Vec<Strand>);
@@ -25,22 +28,33 @@ pub(super) struct Strand {
 }
 
 impl Topic {
-    /// Reads it while nobody writes.
+    /// Reads it once nobody writes any more.
     pub(super) async fn read(address: &KafkaAddress) -> Self {
         let log = KafkaLog::connect(address, &log_config(4)).expect("the settings are right");
         let mut strands = Vec::new();
         for partition in log.partitions().iter() {
-            let records = read_from(&log, partition, Offset(0)).await;
-            let mut tails = Vec::new();
-            for checkpoint in places(&records) {
-                let mut tail = read_from(&log, partition, checkpoint.next).await;
-                // What comes meanwhile, such as a claim, is in the later readings only.
-                tail.retain(|record| Some(record.offset) <= records.last().map(|it| it.offset));
-                tails.push((checkpoint, tail));
-            }
-            strands.push(Strand { records, tails });
+            strands.push(Strand::read(&log, partition).await);
         }
         Self(strands)
+    }
+}
+
+impl Strand {
+    /// Reads it again where something came meanwhile, such as a claim or an append that was still
+    /// under way: it would be in the later readings only.
+    async fn read(log: &KafkaLog, partition: Partition) -> Self {
+        for _ in 0..READINGS_MAX {
+            let end = log.end(partition).await.expect("an end");
+            let records = read_from(log, partition, Offset(0)).await;
+            let mut tails = Vec::new();
+            for checkpoint in places(&records) {
+                tails.push((checkpoint, read_from(log, partition, checkpoint.next).await));
+            }
+            if log.end(partition).await.expect("an end") == end {
+                return Self { records, tails };
+            }
+        }
+        panic!("partition {partition} does not come to rest");
     }
 }
 
