@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use retell::ports::{AppendError, Appender, EventLog, LogReader, LogRecord, Report};
 use retell::{Offset, Partition};
+use tokio::time::timeout;
 
 use crate::support::kafka::{OwnBroker, new_log};
 use crate::support::log::{
@@ -14,6 +15,9 @@ use crate::support::log_config;
 
 /// Appends that are under way at any time.
 const IN_FLIGHT: usize = 256;
+
+/// How long it may take until the wanted records have landed, with a pause or an election in it.
+const LANDING_MAX: Duration = Duration::from_mins(2);
 
 /// A writer that appends its own counter without pause, and remembers what became of it.
 struct Writer {
@@ -31,22 +35,28 @@ impl Writer {
     }
 
     async fn on(log: &dyn EventLog, partition: Partition) -> Self {
-        let appender = log.appender(partition).await.expect("an appender");
+        let appender = in_time("an appender", log.appender(partition)).await;
+        let appender = appender.expect("an appender");
         Self { appender, sent: 0, reported: 0, failed: 0, landed: BTreeMap::new() }
     }
 
     /// Goes on until so many more have landed, whatever fails meanwhile.
     async fn until_landed(&mut self, more: usize) {
         let goal = self.landed.len() + more;
-        while self.landed.len() < goal {
-            while self.sent - self.reported < IN_FLIGHT {
-                match self.appender.append(record(&self.sent.to_string())) {
-                    Ok(_) => self.sent += 1,
-                    Err(AppendError::Full) => break,
-                    Err(error) => panic!("the record was not taken: {error}"),
+        let landing = async {
+            while self.landed.len() < goal {
+                while self.sent - self.reported < IN_FLIGHT {
+                    match self.appender.append(record(&self.sent.to_string())) {
+                        Ok(_) => self.sent += 1,
+                        Err(AppendError::Full) => break,
+                        Err(error) => panic!("the record was not taken: {error}"),
+                    }
                 }
+                self.take_reports().await;
             }
-            self.take_reports().await;
+        };
+        if timeout(LANDING_MAX, landing).await.is_err() {
+            panic!("of {} records {} failed, and no more land", self.sent, self.failed);
         }
     }
 
@@ -142,10 +152,13 @@ async fn a_broker_that_is_silent_for_too_long_fails_appends_and_takes_new_ones_l
     // A busy broker may take longer for the last one, too, than a record may take here.
     let mut appender = log.appender(P0).await.expect("an appender");
     let mut reports = Vec::new();
-    while outcomes(&reports).iter().all(|(_, offset)| offset.is_none()) {
-        append(&mut *appender, record("1000000"), &mut reports).await;
-        in_time("reports", appender.settled(&mut reports)).await;
-    }
+    let landing = async {
+        while outcomes(&reports).iter().all(|(_, offset)| offset.is_none()) {
+            append(&mut *appender, record("1000000"), &mut reports).await;
+            appender.settled(&mut reports).await;
+        }
+    };
+    timeout(LANDING_MAX, landing).await.expect("a record lands");
     let tailed = read_until(&mut *tail, "1000000").await;
     assert_kept(&writer, &tailed);
     // A record that failed may have landed all the same, and then in its place.
