@@ -26,6 +26,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "log.record_bytes_max" => (1_024, BILLION),
         "log.kafka.replication_factor" | "log.kafka.min_insync_replicas" => (1, KAFKA_REPLICAS_MAX),
         "log.kafka.message_timeout_ms" => (1, KAFKA_MS_MAX),
+        "log.kafka.statistics_interval_ms" => (100, 60_000),
         "log.kafka.socket_timeout_ms" => KAFKA_SOCKET_MS,
         "log.kafka.queue_kib_max" => (1, KAFKA_QUEUE_KIB_MAX),
         "views.redis.connections" => (1, 10_000),
@@ -33,7 +34,6 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "auth.jwt.clock_skew_ms"
         | "http.drain_timeout_ms"
         | "http.rate.requests_per_second_max"
-        | "log.kafka.statistics_interval_ms"
         | "read.commit_interval_ms"
         | "read.group_offsets_interval_ms"
         | "read.kept_bytes_max"

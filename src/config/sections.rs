@@ -102,7 +102,7 @@ pub struct KafkaConfig {
     /// How long one request may take.
     #[serde(rename = "socket_timeout_ms", deserialize_with = "millis")]
     pub socket_timeout: Duration,
-    /// How often the clients tell of themselves; zero: never.
+    /// How often the clients tell of themselves, and are looked at whether they know a broker.
     #[serde(rename = "statistics_interval_ms", deserialize_with = "millis")]
     pub statistics_interval: Duration,
     /// Memory of a reader's queue, in KiB.

@@ -4,7 +4,7 @@
 //! Nobody joins a group: offsets are committed from outside, as tools do that reset them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use crate::contract::Partition;
 use crate::log::Checkpoint;
 use crate::ports::{Bookmarks, LogError};
 
+use super::consumers::SERVE_TIMEOUT;
 use super::context::{ANSWER_TIMEOUT, Context};
 use super::properties::Properties;
 use super::queries::number;
@@ -65,16 +66,31 @@ impl KafkaBookmarks {
         question: impl FnOnce(&BaseConsumer<Context>) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, LogError> {
         let client = self.client(name)?;
-        let asked = tokio::task::spawn_blocking(move || question(&client)).await;
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = question(&client);
+            // Nobody else hears its log.
+            while client.poll(SERVE_TIMEOUT).is_some() {}
+            answer
+        });
+        let asked = asked.await;
         match asked {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.context.unavailable("bookmark", &error)),
+            Ok(Err(error)) => {
+                // It may have lost the brokers (`Context::is_lost`); it does not tell, because
+                // nobody listens between two questions. The next one is asked of another.
+                end(self.clients().remove(name));
+                Err(self.context.unavailable("bookmark", &error))
+            }
             Err(gone) => Err(LogError::Unavailable(format!("bookmark: {gone}"))),
         }
     }
 
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<String, Arc<BaseConsumer<Context>>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn client(&self, name: &str) -> Result<Arc<BaseConsumer<Context>>, LogError> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients();
         if let Some(client) = clients.get(name) {
             return Ok(client.clone());
         }
@@ -130,14 +146,18 @@ impl Bookmarks for KafkaBookmarks {
 }
 
 impl Drop for KafkaBookmarks {
-    /// A client waits for its threads when it ends.
     fn drop(&mut self) {
         let clients =
             std::mem::take(self.clients.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let ending = thread::Builder::new().name("retell-bookmarks".to_owned());
-        // Without a thread they end here.
-        drop(ending.spawn(move || drop(clients)));
+        end(clients);
     }
+}
+
+/// A client waits for its threads when it ends; so it ends on a thread of its own. Without one it
+/// ends here.
+fn end<T: Send + 'static>(clients: T) {
+    let ending = thread::Builder::new().name("retell-bookmarks".to_owned());
+    drop(ending.spawn(move || drop(clients)));
 }
 
 impl std::fmt::Debug for KafkaBookmarks {

@@ -6,11 +6,14 @@
 //!
 //! Whatever may wait for librdkafka (assigning, closing, its log) happens on this thread or on
 //! one that ends with it, never where readers run.
+//!
+//! A client that has lost the brokers (`Context::is_lost`) gets no more readers, and those that it
+//! carries leave it for another; the one for queries is exchanged.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -28,8 +31,9 @@ use super::queries::number;
 
 /// Consumers of one log: so many readers one partition can have at once.
 const CONSUMERS_MAX: usize = 32;
-/// librdkafka counts in milliseconds, and it must not be zero.
-const SERVE_TIMEOUT: Duration = Duration::from_millis(1);
+/// A poll that finds nothing takes so long; with none it would return after each line of the log,
+/// and only an empty queue tells when it is filled. librdkafka counts in milliseconds.
+pub(super) const SERVE_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Asks the thread that keeps the consumers. The thread ends after the last handle is gone.
 pub(super) struct Consumers {
@@ -41,10 +45,16 @@ pub(super) struct Place {
     /// The partition's records; `None` only while it is being given back.
     queue: Option<PartitionQueue<Context>>,
     wake: Arc<Notify>,
+    /// Of the client that carries it.
+    context: Context,
     partition: Partition,
     consumer: usize,
     consumers: Arc<Consumers>,
 }
+
+/// The client that is asked questions: for the time being.
+#[derive(Clone)]
+pub(super) struct Asked(Arc<Mutex<Arc<BaseConsumer<Context>>>>);
 
 /// What the thread is asked to do. There is never more waiting than a few orders per reader and
 /// one `Serve` per consumer, so the channel needs no bound.
@@ -62,6 +72,7 @@ enum Order {
 struct Opened {
     queue: PartitionQueue<Context>,
     wake: Arc<Notify>,
+    context: Context,
     consumer: usize,
 }
 
@@ -71,17 +82,19 @@ impl Consumers {
         properties: &Properties,
         context: &Context,
         topic: &str,
-    ) -> Result<(Self, Arc<BaseConsumer<Context>>), LogError> {
+    ) -> Result<(Self, Asked), LogError> {
         let (orders, inbox) = mpsc::channel();
-        let queries =
+        let Client { client, asked } =
             client(&properties.queries(), context.of("queries"), None, &orders).map_err(wrong)?;
+        let queries = Asked(Arc::new(Mutex::new(client)));
         let keeper = Keeper {
+            properties: properties.clone(),
             config: properties.consumer(),
-            context: context.of("consumer"),
+            context: context.clone(),
             topic: topic.to_owned(),
             orders: orders.clone(),
-            queries: Some(Arc::clone(&queries.client)),
-            queries_asked: queries.asked,
+            queries: queries.clone(),
+            queries_asked: asked,
             shared: Vec::new(),
         };
         // Wrong settings are found now, not by the first reader.
@@ -90,7 +103,7 @@ impl Consumers {
             .name("retell-consumers".to_owned())
             .spawn(move || keeper.run(&inbox))
             .map_err(|error| LogError::Unavailable(format!("no thread for consumers: {error}")))?;
-        Ok((Self { orders }, queries.client))
+        Ok((Self { orders }, queries))
     }
 
     /// A place to read a partition from an offset on.
@@ -102,9 +115,9 @@ impl Consumers {
         let (reply, answer) = oneshot::channel();
         let gone = || LogError::Unavailable("the consumers' thread has ended".to_owned());
         self.orders.send(Order::Open { partition, from, reply }).map_err(|_| gone())?;
-        let Opened { queue, wake, consumer } = answer.await.map_err(|_| gone())??;
-        let queue = Some(queue);
-        Ok(Place { queue, wake, partition, consumer, consumers: Arc::clone(self) })
+        let Opened { queue, wake, context, consumer } = answer.await.map_err(|_| gone())??;
+        let (queue, consumers) = (Some(queue), Arc::clone(self));
+        Ok(Place { queue, wake, context, partition, consumer, consumers })
     }
 }
 
@@ -121,9 +134,24 @@ impl Place {
         self.queue.as_ref().expect("only drop takes it")
     }
 
-    /// Waits until there is something in an empty queue.
+    /// Whether nothing comes here any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.context.is_lost()
+    }
+
+    /// Waits until there is something in an empty queue, or its client is lost.
     pub(super) async fn filled(&self) {
         self.wake.notified().await;
+    }
+}
+
+impl Asked {
+    pub(super) fn get(&self) -> Arc<BaseConsumer<Context>> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn exchange(&self, client: Arc<BaseConsumer<Context>>) -> Arc<BaseConsumer<Context>> {
+        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), client)
     }
 }
 
@@ -139,11 +167,13 @@ impl Drop for Place {
 
 /// The thread's own.
 struct Keeper {
+    properties: Properties,
+    /// Of a consumer.
     config: ClientConfig,
     context: Context,
     topic: String,
     orders: mpsc::Sender<Order>,
-    queries: Option<Arc<BaseConsumer<Context>>>,
+    queries: Asked,
     queries_asked: Arc<AtomicBool>,
     /// By their numbers; a gap is one that was closed.
     shared: Vec<Option<Shared>>,
@@ -151,7 +181,8 @@ struct Keeper {
 
 struct Shared {
     client: Client,
-    carries: BTreeSet<Partition>,
+    /// What wakes the reader of each partition.
+    carries: BTreeMap<Partition, Arc<Notify>>,
 }
 
 struct Client {
@@ -197,13 +228,14 @@ impl Keeper {
         client
             .incremental_assign(&list)
             .map_err(|error| self.context.unavailable("reader", &error))?;
-        shared.carries.insert(partition);
-        Ok(Opened { queue, wake, consumer })
+        let context = client.context().as_ref().clone();
+        shared.carries.insert(partition, Arc::clone(&wake));
+        Ok(Opened { queue, wake, context, consumer })
     }
 
     /// A consumer that does not carry this partition yet.
     fn place(&mut self, partition: Partition) -> Result<usize, LogError> {
-        let free = |shared: &Shared| !shared.carries.contains(&partition);
+        let free = |shared: &Shared| !shared.is_lost() && !shared.carries.contains_key(&partition);
         if let Some(at) = self.shared.iter().position(|at| at.as_ref().is_some_and(free)) {
             return Ok(at);
         }
@@ -213,9 +245,9 @@ impl Keeper {
             let what = format!("partition {partition} has {CONSUMERS_MAX} readers already");
             return Err(LogError::Unavailable(what));
         }
-        let client = client(&self.config, self.context.clone(), Some(at), &self.orders)
+        let client = client(&self.config, self.context.of("consumer"), Some(at), &self.orders)
             .map_err(|error| self.context.unavailable("reader", &error))?;
-        let shared = Some(Shared { client, carries: BTreeSet::new() });
+        let shared = Some(Shared { client, carries: BTreeMap::new() });
         match gap {
             Some(gap) => self.shared[gap] = shared,
             None => self.shared.push(shared),
@@ -231,33 +263,64 @@ impl Keeper {
             tracing::warn!(%partition, %error, "could not stop reading a partition");
         }
         shared.carries.remove(&partition);
-        // One stays connected for the next reader.
-        let is_idle = |shared: &Option<Shared>| {
-            shared.as_ref().is_some_and(|shared| shared.carries.is_empty())
+        self.end_idle(consumer);
+    }
+
+    /// Ends a consumer that carries nobody; but one stays connected for the next reader.
+    fn end_idle(&mut self, consumer: usize) {
+        let is_idle = |at: &&Option<Shared>| {
+            at.as_ref().is_some_and(|shared| shared.carries.is_empty() && !shared.is_lost())
         };
-        if is_idle(&self.shared[consumer])
-            && self.shared.iter().filter(|at| is_idle(at)).count() > 1
-        {
-            let closing = self.shared[consumer].take();
+        let idle = self.shared.iter().filter(is_idle).count();
+        let may_end = |shared: &Shared| shared.carries.is_empty() && (shared.is_lost() || idle > 1);
+        if self.shared[consumer].as_ref().is_some_and(may_end) {
+            let ending = self.shared[consumer].take();
             // It waits for the broker for a while.
-            thread::spawn(move || drop(closing));
+            thread::spawn(move || drop(ending));
         }
     }
 
     /// Hears what a client has to say: its log and its errors.
-    fn serve(&self, consumer: Option<usize>) {
+    fn serve(&mut self, consumer: Option<usize>) {
         let (client, asked) = match consumer {
-            None => (self.queries.as_ref(), &self.queries_asked),
+            None => (self.queries.get(), &self.queries_asked),
             Some(at) => match self.shared.get(at) {
-                Some(Some(shared)) => (Some(&shared.client.client), &shared.client.asked),
+                Some(Some(Shared { client, .. })) => (Arc::clone(&client.client), &client.asked),
                 _ => return,
             },
         };
         // Before it is emptied, so that what comes later asks again.
         asked.store(false, Ordering::SeqCst);
-        // With no timeout it would return after each line of the log; with one it returns when
-        // the queue is empty, which it must be: only an empty queue asks again.
-        while client.is_some_and(|client| client.poll(SERVE_TIMEOUT).is_some()) {}
+        while client.poll(SERVE_TIMEOUT).is_some() {}
+        if client.context().is_lost() {
+            drop(client);
+            match consumer {
+                None => self.exchange_queries(),
+                Some(at) => self.leave(at),
+            }
+        }
+    }
+
+    /// The readers of a consumer find another.
+    fn leave(&mut self, consumer: usize) {
+        if let Some(shared) = &self.shared[consumer] {
+            shared.carries.values().for_each(|wake| wake.notify_one());
+        }
+        self.end_idle(consumer);
+    }
+
+    /// Asks another client from now on.
+    fn exchange_queries(&mut self) {
+        let config = self.properties.queries();
+        match client(&config, self.context.of("queries"), None, &self.orders) {
+            Ok(new) => {
+                self.queries_asked = new.asked;
+                let lost = self.queries.exchange(new.client);
+                thread::spawn(move || drop(lost));
+            }
+            // The lost one tells of itself again, and it is tried again.
+            Err(error) => tracing::warn!(%error, "no other client for queries could be made"),
+        }
     }
 
     fn list(&self, partition: Partition, from: Offset) -> Result<TopicPartitionList, LogError> {
@@ -267,6 +330,12 @@ impl Keeper {
         list.add_partition_offset(&self.topic, number(partition), KafkaOffset::Offset(offset))
             .map_err(|error| self.context.unavailable("reader", &error))?;
         Ok(list)
+    }
+}
+
+impl Shared {
+    fn is_lost(&self) -> bool {
+        self.client.client.context().is_lost()
     }
 }
 

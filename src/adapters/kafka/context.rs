@@ -2,12 +2,14 @@
 //!
 //! Nothing goes to standard error, and no error is lost: whoever waited in vain quotes the last.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Broker;
 use rdkafka::{ClientContext, Statistics};
 
 use crate::ports::{LogError, Statistic};
@@ -21,6 +23,8 @@ pub(super) struct Context {
     brokers: Arc<str>,
     last_error: Arc<Mutex<Option<String>>>,
     told: Told,
+    /// Of this client alone.
+    is_lost: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -31,12 +35,34 @@ impl Context {
             brokers: brokers.into(),
             last_error: Arc::default(),
             told: Told::default(),
+            is_lost: Arc::default(),
         }
     }
 
-    /// The same under the name of one client; they share the last error.
+    /// That of one new client, under its name; all of them share the last error.
     pub(super) fn of(&self, client: &'static str) -> Self {
-        Self { client, ..self.clone() }
+        Self { client, is_lost: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether the client knows no broker any more, and never will: another must take its place.
+    ///
+    /// A broker that its cluster has just fenced, because it was silent for too long, answers that
+    /// there are no brokers. librdkafka believes it, forgets all that it knows, and begins again
+    /// with those of its configuration; but an answer that is being read then calls that off, and
+    /// there is nobody left to ask (confluentinc/librdkafka#5301). What it tells of itself shows
+    /// it; its log and its errors do not.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::SeqCst)
+    }
+
+    /// Hears whether the client has lost the brokers.
+    pub(super) fn look(&self, told: &Statistics) {
+        let is_known = |broker: &Broker| matches!(&*broker.source, "configured" | "learned");
+        let knows_none = !told.brokers.values().any(is_known);
+        if knows_none && !self.is_lost.swap(true, Ordering::SeqCst) {
+            let client = self.client;
+            tracing::warn!(client, "it knows no broker any more; another takes its place");
+        }
     }
 
     /// An answer did not come.
@@ -101,6 +127,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.look(&statistics);
         self.told.take(self.client, &statistics);
     }
 

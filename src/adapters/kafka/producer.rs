@@ -1,8 +1,8 @@
 //! One connection to the brokers for appending, shared by all appenders of a log.
 //!
 //! A thread of its own serves it: delivery reports run there, and it is dropped there, because
-//! dropping waits for brokers. A producer that failed for good is never repaired; the log makes
-//! another.
+//! dropping waits for brokers. A producer that failed for good, or has lost the brokers, is never
+//! repaired; the log makes another.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -295,6 +295,9 @@ impl ClientContext for Deliveries {
 
     fn stats(&self, statistics: Statistics) {
         self.context.stats(statistics);
+        if self.context.is_lost() {
+            self.die();
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -119,7 +119,7 @@ impl Properties {
             .set("log.connection.close", "false")
             // Nobody asked for metrics of this client on the broker (KIP-714).
             .set("enable.metrics.push", "false")
-            // What the clients tell of themselves, for /metrics; 0: nothing.
+            // What the clients tell of themselves, for /metrics, and whether they know a broker.
             .set("statistics.interval.ms", millis(kafka.statistics_interval))
             .set_log_level(RDKafkaLogLevel::Info);
         Self {
@@ -262,7 +262,11 @@ impl Properties {
     pub(super) fn group(&self, group: &str) -> ClientConfig {
         let mut config = self.common.clone();
         self.add_given(&mut config);
-        config.set("group.id", group).set("enable.auto.commit", "false");
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            // Nobody listens between two questions, and what is told would pile up.
+            .set("statistics.interval.ms", "0");
         config
     }
 

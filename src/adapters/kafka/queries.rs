@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::contract::{Offset, Partition, Time};
 use crate::ports::LogError;
 
+use super::consumers::Asked;
 use super::context::{ANSWER_TIMEOUT, Context};
 
 /// Questions that may wait for an answer at once; more wait for their turn without a thread.
@@ -26,14 +27,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Asks about one topic.
 #[derive(Clone)]
 pub(super) struct Queries {
-    client: Arc<BaseConsumer<Context>>,
+    client: Asked,
     context: Context,
     topic: Arc<str>,
     turns: Arc<Semaphore>,
 }
 
 impl Queries {
-    pub(super) fn new(client: Arc<BaseConsumer<Context>>, context: Context, topic: &str) -> Self {
+    pub(super) fn new(client: Asked, context: Context, topic: &str) -> Self {
         let turns = Arc::new(Semaphore::new(QUERIES_MAX));
         Self { client, context, topic: topic.into(), turns }
     }
@@ -88,7 +89,7 @@ impl Queries {
         question: impl FnOnce(&BaseConsumer<Context>, &str) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T, LogError> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.expect("it is never closed");
-        let (client, topic) = (Arc::clone(&self.client), Arc::clone(&self.topic));
+        let (client, topic) = (self.client.get(), Arc::clone(&self.topic));
         let asked = tokio::task::spawn_blocking(move || {
             let _until_answered = turn;
             question(&client, &topic)

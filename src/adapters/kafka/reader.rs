@@ -110,6 +110,8 @@ impl LogReader for KafkaReader {
                     let records = self.chunk.finish();
                     return Ok(Chunk { records, at_end });
                 }
+                // Another place, on another client.
+                Filled::Nothing if open.place.is_lost() => self.open = None,
                 Filled::Nothing => open.place.filled().await,
                 Filled::Error(error) => {
                     let failure = failure(self.partition, self.next, &error);

@@ -14,7 +14,7 @@ use crate::support::log::{P0, P1};
 use crate::support::log_config;
 use crate::support::writers::PATIENCE;
 
-fn checkpoint(next: u64) -> Checkpoint {
+pub(crate) fn checkpoint(next: u64) -> Checkpoint {
     Checkpoint {
         log: LogId::of_first_claim(b"a claim"),
         next: Offset(next),

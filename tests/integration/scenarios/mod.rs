@@ -33,6 +33,7 @@ mod http_serving;
 mod http_streams;
 mod idempotency;
 mod inbox;
+mod kafka_denied;
 mod kafka_faults;
 mod kafka_producer;
 mod kafka_strangers;

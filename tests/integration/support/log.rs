@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use retell::log::{Chain, Stamp, Term};
-use retell::ports::{AppendError, Appender, LogReader, LogRecord, NewRecord, Report, SendNumber};
+use retell::ports::{
+    AppendError, Appender, EventLog, LogReader, LogRecord, NewRecord, Report, SendNumber,
+};
 use retell::{Offset, Partition};
 
 /// Far longer than anything takes; whoever waits so long waits in vain.
@@ -50,6 +52,47 @@ pub(crate) async fn append(
             Err(error) => panic!("the record was not taken: {error}"),
         }
     }
+}
+
+/// An appender. Brokers that are just coming back may not know the partition yet: as a writer does,
+/// this tries again.
+pub(crate) async fn an_appender(log: &dyn EventLog, partition: Partition) -> Box<dyn Appender> {
+    let opening = async {
+        loop {
+            match log.appender(partition).await {
+                Ok(appender) => return appender,
+                Err(error) => assert!(error.is_retryable(), "{error}"),
+            }
+        }
+    };
+    in_time("an appender", opening).await
+}
+
+/// Appends one number after the other until one lands, with another appender when this one has
+/// failed for good; that number and its offset.
+pub(crate) async fn append_at_last(
+    log: &dyn EventLog,
+    partition: Partition,
+    appender: &mut Box<dyn Appender>,
+    from: u64,
+) -> (String, Offset) {
+    let mut numbers = (from..).map(|number| number.to_string());
+    let landing = async {
+        loop {
+            let number = numbers.next().expect("enough");
+            if let Err(error) = appender.append(record(&number)) {
+                assert!(matches!(error, AppendError::Dead), "{error}");
+                *appender = an_appender(log, partition).await;
+                continue;
+            }
+            let mut reports = Vec::new();
+            appender.settled(&mut reports).await;
+            if let [Report::Landed { offset, .. }] = reports[..] {
+                return (number, offset);
+            }
+        }
+    };
+    in_time("a record to land", landing).await
 }
 
 /// Waits until so many sends are reported.

@@ -10,6 +10,7 @@ pub(crate) mod cluster;
 pub(crate) mod command_line;
 pub(crate) mod copies;
 pub(crate) mod counting;
+pub(crate) mod door;
 pub(crate) mod forge;
 pub(crate) mod fragile;
 pub(crate) mod inbox;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::contract::{Offset, Partition};
 use crate::ports::{Intake, LogError, Progress, Received};
 
+use super::super::consumers::SERVE_TIMEOUT;
 use super::super::context::Context;
 use super::super::queries::number;
 use super::tail::received;
@@ -29,8 +30,6 @@ const READY_LEN_MAX: usize = 4;
 /// Between two looks whether there is something that nobody told of. A member that does not look
 /// for `max.poll.interval.ms`, five minutes, loses its place.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// A poll that finds nothing takes so long; only an empty queue tells when it is filled.
-const SERVE_TIMEOUT: Duration = Duration::from_millis(1);
 
 type Client = Arc<BaseConsumer<Context>>;
 type Given = Result<VecDeque<Received>, LogError>;
@@ -144,7 +143,7 @@ struct Served {
 
 impl Served {
     fn run(self, inbox: &orders::Receiver<Order>) {
-        let mut may_have_more = true;
+        let (mut may_have_more, mut said_lost) = (true, false);
         loop {
             let order = if may_have_more {
                 inbox.try_recv().ok()
@@ -163,6 +162,11 @@ impl Served {
                     return;
                 }
                 Some(Order::Serve) | None => may_have_more = self.serve(),
+            }
+            if self.context.is_lost() && !said_lost {
+                said_lost = true;
+                // An error means that the member is leaving.
+                let _ = self.give.blocking_send(Err(self.context.silent("inbox")));
             }
         }
     }

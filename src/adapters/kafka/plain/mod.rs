@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use rdkafka::consumer::BaseConsumer;
 
 use crate::config::{KafkaAddress, LogConfig};
 use crate::contract::{Offset, Partition};
 use crate::log::Partitions;
 use crate::ports::{Intake, LogError, Message, PlainTopic, Received};
 
-use super::consumers::Consumers;
+use super::consumers::{Asked, Consumers};
 use super::context::Context;
 use super::needs::Role;
 use super::properties::Properties;
@@ -39,7 +38,7 @@ use producer::PlainProducer;
 #[derive(Clone)]
 pub struct KafkaTopics {
     /// Before the consumers, so that no client is dropped where waiting is not allowed.
-    client: Arc<BaseConsumer<Context>>,
+    client: Asked,
     /// Serves that client.
     _consumers: Arc<Consumers>,
     properties: Properties,
@@ -99,7 +98,7 @@ impl KafkaTopics {
             min_insync_replicas: self.config.kafka.min_insync_replicas,
             batch_len_max: self.properties.plain_batch_len_max(),
         };
-        let queries = Queries::new(Arc::clone(&self.client), self.context.clone(), name);
+        let queries = Queries::new(self.client.clone(), self.context.clone(), name);
         KafkaTopic { queries, topic, producer: Mutex::default(), topics: self.clone() }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::{ClientContext, Statistics};
 use tokio::sync::Notify;
 
 use crate::contract::Partition;
@@ -60,6 +60,10 @@ impl PlainProducer {
             .spawn(move || {
                 while Arc::strong_count(&served) > 1 {
                     served.poll(POLL_PERIOD);
+                    if served.context().0.is_lost() {
+                        // Their senders hear that they failed; they would wait for ever.
+                        served.purge(PurgeConfig::default().queue().inflight());
+                    }
                 }
             })
             .map_err(|error| LogError::Unavailable(format!("no thread: {error}")))?;
@@ -68,7 +72,7 @@ impl PlainProducer {
 
     /// Whether no message can ever be sent again.
     pub(super) fn is_dead(&self) -> bool {
-        self.client.client().fatal_error().is_some()
+        self.client.client().fatal_error().is_some() || self.client.context().0.is_lost()
     }
 
     /// Sends messages and waits until all of them are durable.
@@ -160,7 +164,9 @@ impl ClientContext for Reports {
         self.0.log(level, facility, message);
     }
 
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats(&self, statistics: Statistics) {
+        self.0.look(&statistics);
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.0.error(error, reason);
