@@ -34,6 +34,7 @@ pub(super) fn range_of(path: &str) -> (i64, i64) {
         "auth.jwt.clock_skew_ms"
         | "http.drain_timeout_ms"
         | "http.rate.requests_per_second_max"
+        | "read.busy_commit_interval_ms"
         | "read.commit_interval_ms"
         | "read.group_offsets_interval_ms"
         | "read.kept_bytes_max"

@@ -82,6 +82,9 @@ pub struct ReadConfig {
     /// How often a partition's views are committed at most, while records keep coming.
     #[serde(rename = "commit_interval_ms", deserialize_with = "millis")]
     pub commit_interval: Duration,
+    /// How often at most while many records come; 0: as above.
+    #[serde(rename = "busy_commit_interval_ms", deserialize_with = "millis")]
+    pub busy_commit_interval: Duration,
     /// How often Kafka is told how far projections are; 0: never.
     #[serde(rename = "group_offsets_interval_ms", deserialize_with = "millis")]
     pub group_offsets_interval: Duration,

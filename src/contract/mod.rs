@@ -16,6 +16,7 @@ mod recorded;
 mod refusal;
 mod registrar;
 mod schema;
+mod text;
 mod tick;
 mod time;
 mod version;
@@ -32,7 +33,10 @@ pub use projection::{
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use registrar::Registrar;
-pub(crate) use schema::{schema_of, without_examples};
+pub(crate) use schema::schema_of;
+#[cfg(feature = "http")]
+pub(crate) use schema::without_examples;
+pub(crate) use text::Text;
 pub use tick::Tick;
 pub use time::{InvalidTime, Time};
 pub use version::Version;

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text::Text;
 
 /// Milliseconds since the Unix epoch, written as `2026-11-22T10:00:00.000Z`.
 ///
@@ -103,10 +106,34 @@ fn text<'a>(year: u32, time: &DateTime<Utc>, text: &'a mut [u8; TEXT.len()]) -> 
     str::from_utf8(text).expect("digits are ASCII")
 }
 
+/// The time of a text as it is written here: every record that is read has one.
+fn time_of(text: &str) -> Option<Time> {
+    let text: &[u8; TEXT.len()] = text.as_bytes().try_into().ok()?;
+    let fits = |(byte, like): (&u8, &u8)| match like {
+        b'0' => byte.is_ascii_digit(),
+        sign => byte == sign,
+    };
+    if !text.iter().zip(TEXT).all(fits) {
+        return None;
+    }
+    let number = |place: Range<usize>| {
+        text[place].iter().fold(0, |number, digit| 10 * number + u32::from(digit - b'0'))
+    };
+    let year = i32::try_from(number(0..4)).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(5..7), number(8..10))?;
+    let time =
+        date.and_hms_milli_opt(number(11..13), number(14..16), number(17..19), number(20..23))?;
+    Some(Time(time.and_utc().timestamp_millis()))
+}
+
 impl FromStr for Time {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        if let Some(time) = time_of(text) {
+            return Ok(time);
+        }
+        // Whatever else RFC 3339 allows.
         DateTime::parse_from_rfc3339(text)
             .map(|time| Self(time.timestamp_millis()))
             .map_err(|_| InvalidTime(text.to_owned()))
@@ -121,8 +148,7 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(Text(str::parse))
     }
 }
 
@@ -155,6 +181,30 @@ mod tests {
             let time = Time::from_millis(millis);
             let expected = time.date_time().to_rfc3339_opts(SecondsFormat::Millis, true);
             assert_eq!(time.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_is_read_as_chrono_reads_it() {
+        let parse = |text: &str| DateTime::parse_from_rfc3339(text).map(|it| it.timestamp_millis());
+        let texts = [
+            "2026-11-22T10:00:00.007Z",
+            "2026-11-22T10:00:00.007+02:00",
+            "2026-11-22T10:00:00Z",
+            "2016-12-31T23:59:60.500Z",
+            "2026-11-22t10:00:00.007z",
+            "2026-11-22 10:00:00.007Z",
+            "0000-01-01T00:00:00.000Z",
+            "2024-02-29T23:59:59.999Z",
+            "2023-02-29T23:59:59.999Z",
+            "2026-13-01T00:00:00.000Z",
+            "2026-11-22T24:00:00.000Z",
+            "2026-11-22T10:00:00.00aZ",
+            "2026-11-22T10:00:00,000Z",
+        ];
+        for text in texts {
+            let read = text.parse().map(Time::millis).ok();
+            assert_eq!(read, parse(text).ok(), "{text}");
         }
     }
 

@@ -8,12 +8,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::contract::{Refusal, Target, Time, Version};
+use crate::contract::{Refusal, Target, Text, Time, Version};
 
 /// The version of the value that this binary writes, and the highest that it reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -50,21 +49,46 @@ pub struct Commit<'a> {
     #[serde(borrow)]
     pub command_id: Cow<'a, str>,
     /// Hex of the first 16 bytes of SHA-256 over the command's JSON as received.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "borrow_text"
+    )]
     pub fingerprint: Option<Cow<'a, str>>,
     /// The writer's clock, never going back within an aggregate.
     pub time: Time,
     /// What the command belongs to.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "borrow_text"
+    )]
     pub correlation_id: Option<Cow<'a, str>>,
     /// What caused the command.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "borrow_text"
+    )]
     pub causation_id: Option<Cow<'a, str>>,
     /// Who sent the command.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "borrow_text"
+    )]
     pub actor: Option<Cow<'a, str>>,
     /// The W3C trace context of the request.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "borrow_text"
+    )]
     pub traceparent: Option<Cow<'a, str>>,
     /// What else the sender wanted to be kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -188,7 +212,13 @@ impl<'a> Commit<'a> {
     /// # Errors
     /// The value is no commit, or of a newer version.
     pub fn decode(value: &'a [u8]) -> Result<Self, Unreadable> {
-        match serde_json::from_slice::<Self>(value) {
+        let read = match str::from_utf8(value) {
+            // One look at the whole is faster than one at each text in it.
+            Ok(text) => serde_json::from_str::<Self>(text),
+            // It says where.
+            Err(_) => serde_json::from_slice::<Self>(value),
+        };
+        match read {
             Ok(commit) if commit.v <= RECORD_VERSION => Ok(commit),
             Ok(commit) => Err(Unreadable::Newer(commit.v)),
             Err(error) => Err(newer_or(value, error)),
@@ -272,6 +302,15 @@ fn newer_or(value: &[u8], error: serde_json::Error) -> Unreadable {
     }
 }
 
+/// serde borrows a text that may be missing only if it is told how.
+fn borrow_text<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    Ok(Option::<Borrowed<'a>>::deserialize(deserializer)?.map(|Borrowed(text)| text))
+}
+
 fn borrow_raw<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Cow<'a, RawValue>, D::Error> {
@@ -284,8 +323,8 @@ fn write_schema<S: Serializer>(schema: &u32, serializer: S) -> Result<S::Ok, S::
 }
 
 fn read_schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let text = Cow::<'de, str>::deserialize(deserializer)?;
-    schema_of(&text).ok_or_else(|| D::Error::custom("schema is no integer from 1"))
+    let read = |text: &str| schema_of(text).ok_or("schema is no integer from 1");
+    deserializer.deserialize_str(Text(read))
 }
 
 /// The number in an `event_version()`: a decimal integer from 1.

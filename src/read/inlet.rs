@@ -1,6 +1,7 @@
 //! Where a lane's records come from: a reader of its own, or the feed once it is at the head.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -52,11 +53,11 @@ impl Inlet {
         self.held = Some(fed);
     }
 
-    /// Gathers what comes, as long as its pace says or until it is a chunk: so that a commit
-    /// carries many records where nobody waits for it. One that reads by itself is behind.
-    pub(super) async fn linger(&mut self, pace: &Pace) {
+    /// Gathers what comes for so long, or until it is a chunk or somebody waits: so that a commit
+    /// carries many records where nobody does. One that reads by itself is behind.
+    pub(super) async fn linger(&mut self, pace: &Pace, gathering: Duration) {
         let From::Feed(queue) = &mut self.from else { return };
-        let mut rest = std::pin::pin!(pace.rest());
+        let mut rest = std::pin::pin!(pace.rest_for(gathering));
         while self.held.as_ref().is_none_or(|held| held.records.len() < self.records_max) {
             let fed = tokio::select! {
                 biased;

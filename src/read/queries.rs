@@ -72,7 +72,7 @@ pub(super) struct Entry {
     pub(super) live: watch::Receiver<Option<Arc<Live>>>,
     /// Why no generation is built here, if this binary met what it cannot get past.
     pub(super) blocked: watch::Receiver<Option<LaneState>>,
-    /// Of each partition, what else a query hurries, where lanes linger.
+    /// Of each partition, what else a query hurries: the lane.
     pub(super) lingers: Vec<Pace>,
     /// Whether nobody folds it here.
     pub(super) paused: watch::Receiver<bool>,

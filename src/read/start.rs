@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -188,7 +187,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     let ends = Ends::new(partitions);
     tasks.spawn(ends.clone().run(log.clone(), shutdown.clone()));
     let paces = feeds.iter().map(Feed::pace).collect();
-    let lingers = lingers(&projections, partitions, history.commit_interval);
+    let lingers = lingers(&projections, partitions, &read, &history);
     let shared = Arc::new(Shared {
         log: log.clone(),
         store: store.clone(),
@@ -213,8 +212,7 @@ pub fn start(parts: ReadParts, shutdown: &Shutdown, tasks: &mut JoinSet<()>) -> 
     for (projection, requests) in projections.iter().zip(requests) {
         let published = Published::new();
         let name = projection.name().as_str();
-        let lingers = lingers.get(name).cloned().unwrap_or_default();
-        entries.insert(name, published.entry(projection.clone(), lingers));
+        entries.insert(name, published.entry(projection.clone(), lingers[name].clone()));
         let jobs = (replays.clone(), verifications.clone());
         let supervisor =
             Supervisor::new(shared.clone(), projection.clone(), jobs, requests, published);
@@ -248,15 +246,21 @@ fn feeds(
     feeds
 }
 
-/// The paces of those that commit rarely while records keep coming.
+/// The paces of the lanes of each projection.
 fn lingers(
     projections: &Projections,
     partitions: Partitions,
-    interval: Duration,
+    read: &ReadConfig,
+    history: &HistoryConfig,
 ) -> BTreeMap<&'static str, Vec<Pace>> {
-    let linger = |_| Pace::new(interval);
-    let lingering = projections.iter().filter(|projection| projection.reads_records());
-    lingering
-        .map(|projection| (projection.name().as_str(), partitions.iter().map(linger).collect()))
-        .collect()
+    let mut lingers = BTreeMap::new();
+    for projection in projections.iter() {
+        let interval = match projection.reads_records() {
+            true => history.commit_interval,
+            false => read.busy_commit_interval,
+        };
+        let paces = partitions.iter().map(|_| Pace::new(interval)).collect();
+        lingers.insert(projection.name().as_str(), paces);
+    }
+    lingers
 }

@@ -13,7 +13,6 @@ use crate::ports::{Space, Watch};
 
 use super::generations::Live;
 use super::lane::Progress;
-use super::pace::Pace;
 use super::queries::{Entry, Inner, Miss};
 use super::query_error::QueryError;
 use super::status::LaneState;
@@ -100,7 +99,7 @@ impl<'q> Waiting<'q> {
             return Err(QueryError::Behind(behind(live, partition, self.after)));
         }
         let _hurry = self.views.paces[partition.0 as usize].hurry();
-        let _linger = self.entry.lingers.get(partition.0 as usize).map(Pace::hurry);
+        let _lane = self.entry.lingers[partition.0 as usize].hurry();
         let mut progress = live.lanes[partition.0 as usize].clone();
         let wanted = self.after.get(partition);
         let passed = |progress: &Progress| has_passed(progress, wanted);

@@ -10,6 +10,7 @@ use crate::spans::{self, Span};
 
 use super::super::index::Indexes;
 use super::super::inlet::Inlet;
+use super::super::pace::Busy;
 use super::super::parked::Poison;
 use super::super::steps::{Before, Limits, Step, Steps, source_and_target};
 use super::super::workspace::Workspace;
@@ -35,6 +36,7 @@ impl Lane {
         let from = self.tracker.next();
         let mut inlet = Inlet::open(log, space.partition, feed, from, &config).await?;
         self.build_first(&mut inlet).await?;
+        let mut busy = Busy::new();
         loop {
             let fed = tokio::select! {
                 biased;
@@ -48,10 +50,15 @@ impl Lane {
                 self.check_space().await?;
                 continue;
             };
-            self.fold_records(fed.since(self.tracker.next())).await?;
+            let records = fed.since(self.tracker.next());
+            self.fold_records(records).await?;
             self.publish(fed.at_end);
-            if let Some(pace) = &linger {
-                inlet.linger(pace).await;
+            let gathering = match self.parts.projection.reads_records() {
+                true => linger.interval(),
+                false => busy.gathering(records.len(), linger.interval()),
+            };
+            if !gathering.is_zero() {
+                inlet.linger(&linger, gathering).await;
             }
         }
     }

@@ -70,7 +70,7 @@ pub(super) struct LaneParts {
     /// Where it builds.
     pub(super) builds_on: Handle,
     /// How long what comes is gathered before it is folded, where nobody is in a hurry for it.
-    pub(super) linger: Option<Pace>,
+    pub(super) linger: Pace,
     pub(super) origin: LogOrigin,
     pub(super) ids: Ids,
     pub(super) space: Space,

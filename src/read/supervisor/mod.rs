@@ -65,7 +65,7 @@ pub(super) struct Shared {
     pub(super) feeds: Vec<Feed>,
     /// Where lanes build.
     pub(super) builds_on: Handle,
-    /// Of projections that linger, how each of their lanes does.
+    /// How long the lanes of each projection gather what comes.
     pub(super) lingers: BTreeMap<&'static str, Vec<Pace>>,
     pub(super) origins: Vec<LogOrigin>,
     pub(super) read: ReadConfig,
@@ -278,7 +278,7 @@ impl Supervisor {
             store: shared.store.clone(),
             feed: shared.feeds[at].clone(),
             builds_on: shared.builds_on.clone(),
-            linger: shared.lingers.get(self.projection.name().as_str()).map(|it| it[at].clone()),
+            linger: shared.lingers[self.projection.name().as_str()][at].clone(),
             origin: shared.origins[at].clone(),
             ids: shared.ids.clone(),
             space: Space::new(self.name(), generation, partition),
