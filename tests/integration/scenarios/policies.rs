@@ -250,6 +250,8 @@ async fn a_refusal_is_an_outcome_and_holds_nothing_back() {
     app.open("bob", "Bob").await;
     app.deposit("bob", 5).await;
     mirrored(&app, "bob", 5).await;
+    // Those for ann may be issued in another partition, and later.
+    world.until_issued(4).await;
     assert!(app.0.policies().parked().is_empty());
     app.0.stop().await;
     // The two that were refused are in the log as well.

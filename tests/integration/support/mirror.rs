@@ -18,6 +18,7 @@ use retell::projections::Accounts;
 use retell::react::policies::{PolicyState, PolicyStatus};
 use retell::{Instruction, Offset, Policy, Recorded, Sources, Start};
 
+use super::log::in_time;
 use super::shipped::Shipped;
 use super::writers::{PATIENCE, partitions};
 
@@ -159,6 +160,16 @@ impl World {
             }
         }
         issued
+    }
+
+    /// Waits until so many commands were issued.
+    pub(crate) async fn until_issued(&self, commands: usize) {
+        let issuing = async {
+            while self.issued().await.len() < commands {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        in_time("the commands of the policy", issuing).await;
     }
 
     /// Checks that so many commands were issued, each once.
