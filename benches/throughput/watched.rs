@@ -40,7 +40,7 @@ struct Both {
 pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::Result<()> {
     eprintln!("watched: authentication, metrics and traces");
     let like = stage.topic("unwatched");
-    let plain = [("RETELL_TELEMETRY__METRICS_ENABLED", "false"), STATISTICS_OFF];
+    let plain = [("RETELL_TELEMETRY__METRICS_ENABLED", "false"), STATISTICS_RARE];
     let plain = stage.service_with(&like, PARTITIONS, ALL_BUT_ACCOUNTS, &plain)?;
     stage.fill(&plain, ACCOUNTS, ACCOUNTS).await?;
     // It takes traces, and measures nothing here.
@@ -73,7 +73,7 @@ pub(crate) async fn measure(stage: &Stage, measured: &mut Measured) -> anyhow::R
     Ok(())
 }
 
-const STATISTICS_OFF: (&str, &str) = ("RETELL_LOG__KAFKA__STATISTICS_INTERVAL_MS", "0");
+const STATISTICS_RARE: (&str, &str) = ("RETELL_LOG__KAFKA__STATISTICS_INTERVAL_MS", "60000");
 
 /// As a person makes one.
 fn make_key() -> anyhow::Result<Key> {
