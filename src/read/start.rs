@@ -255,9 +255,10 @@ fn lingers(
 ) -> BTreeMap<&'static str, Vec<Pace>> {
     let mut lingers = BTreeMap::new();
     for projection in projections.iter() {
-        let interval = match projection.reads_records() {
-            true => history.commit_interval,
-            false => read.busy_commit_interval,
+        let interval = if projection.reads_records() {
+            history.commit_interval
+        } else {
+            read.busy_commit_interval
         };
         let paces = partitions.iter().map(|_| Pace::new(interval)).collect();
         lingers.insert(projection.name().as_str(), paces);

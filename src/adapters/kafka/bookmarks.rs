@@ -78,7 +78,8 @@ impl KafkaBookmarks {
             Ok(Err(error)) => {
                 // It may have lost the brokers (`Context::is_lost`); it does not tell, because
                 // nobody listens between two questions. The next one is asked of another.
-                end(self.clients().remove(name));
+                let lost = self.clients().remove(name);
+                lost.map(end);
                 Err(self.context.unavailable("bookmark", &error))
             }
             Err(gone) => Err(LogError::Unavailable(format!("bookmark: {gone}"))),

@@ -53,9 +53,10 @@ impl Lane {
             let records = fed.since(self.tracker.next());
             self.fold_records(records).await?;
             self.publish(fed.at_end);
-            let gathering = match self.parts.projection.reads_records() {
-                true => linger.interval(),
-                false => busy.gathering(records.len(), linger.interval()),
+            let gathering = if self.parts.projection.reads_records() {
+                linger.interval()
+            } else {
+                busy.gathering(records.len(), linger.interval())
             };
             if !gathering.is_zero() {
                 inlet.linger(&linger, gathering).await;

@@ -64,9 +64,9 @@ impl Door {
         self.denies.store(denies, Ordering::SeqCst);
     }
 
-    /// How many questions were answered so.
+    /// How many questions were answered so since this was last asked.
     pub(crate) fn denied(&self) -> usize {
-        self.denied.load(Ordering::SeqCst)
+        self.denied.swap(0, Ordering::SeqCst)
     }
 }
 
