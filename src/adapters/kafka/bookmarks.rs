@@ -78,8 +78,10 @@ impl KafkaBookmarks {
             Ok(Err(error)) => {
                 // It may have lost the brokers (`Context::is_lost`); it does not tell, because
                 // nobody listens between two questions. The next one is asked of another.
-                let lost = self.clients().remove(name);
-                lost.map(end);
+                let asked = self.clients().remove(name);
+                if let Some(client) = asked {
+                    end(client);
+                }
                 Err(self.context.unavailable("bookmark", &error))
             }
             Err(gone) => Err(LogError::Unavailable(format!("bookmark: {gone}"))),
