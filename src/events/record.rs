@@ -49,46 +49,21 @@ pub struct Commit<'a> {
     #[serde(borrow)]
     pub command_id: Cow<'a, str>,
     /// Hex of the first 16 bytes of SHA-256 over the command's JSON as received.
-    #[serde(
-        borrow,
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "borrow_text"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "borrow_text")]
     pub fingerprint: Option<Cow<'a, str>>,
     /// The writer's clock, never going back within an aggregate.
     pub time: Time,
     /// What the command belongs to.
-    #[serde(
-        borrow,
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "borrow_text"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "borrow_text")]
     pub correlation_id: Option<Cow<'a, str>>,
     /// What caused the command.
-    #[serde(
-        borrow,
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "borrow_text"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "borrow_text")]
     pub causation_id: Option<Cow<'a, str>>,
     /// Who sent the command.
-    #[serde(
-        borrow,
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "borrow_text"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "borrow_text")]
     pub actor: Option<Cow<'a, str>>,
     /// The W3C trace context of the request.
-    #[serde(
-        borrow,
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "borrow_text"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "borrow_text")]
     pub traceparent: Option<Cow<'a, str>>,
     /// What else the sender wanted to be kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -332,4 +307,25 @@ fn read_schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Err
 pub(crate) fn schema_of(text: &str) -> Option<u32> {
     let is_plain = text.starts_with(|first: char| first.is_ascii_digit() && first != '0');
     is_plain.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_a_record_are_not_copied() {
+        let value = br#"{"v":1,"aggregate":{"type":"account","id":"ann"},"first_version":1,
+            "command":"DepositMoney","command_id":"order-7","time":"2026-11-22T10:00:00.000Z",
+            "fingerprint":"f","correlation_id":"c","causation_id":"a","actor":"bob",
+            "traceparent":"t","events":[]}"#;
+        let commit = Commit::decode(value).expect("a commit");
+        let Commit { fingerprint, correlation_id, causation_id, actor, traceparent, .. } = commit;
+        for text in [fingerprint, correlation_id, causation_id, actor, traceparent] {
+            assert!(matches!(text, Some(Cow::Borrowed(_))), "{text:?}");
+        }
+        for text in [commit.command, commit.command_id, commit.aggregate.id] {
+            assert!(matches!(text, Cow::Borrowed(_)), "{text:?}");
+        }
+    }
 }

@@ -54,7 +54,7 @@ pub(super) struct Place {
 
 /// The client that is asked questions: for the time being.
 #[derive(Clone)]
-pub(super) struct Asked(Arc<Mutex<Arc<BaseConsumer<Context>>>>);
+pub(super) struct QueryClient(Arc<Mutex<Arc<BaseConsumer<Context>>>>);
 
 /// What the thread is asked to do. There is never more waiting than a few orders per reader and
 /// one `Serve` per consumer, so the channel needs no bound.
@@ -82,14 +82,13 @@ impl Consumers {
         properties: &Properties,
         context: &Context,
         topic: &str,
-    ) -> Result<(Self, Asked), LogError> {
+    ) -> Result<(Self, QueryClient), LogError> {
         let (orders, inbox) = mpsc::channel();
         let Client { client, asked } =
             client(&properties.queries(), context.of("queries"), None, &orders).map_err(wrong)?;
-        let queries = Asked(Arc::new(Mutex::new(client)));
+        let queries = QueryClient(Arc::new(Mutex::new(client)));
         let keeper = Keeper {
             properties: properties.clone(),
-            config: properties.consumer(),
             context: context.clone(),
             topic: topic.to_owned(),
             orders: orders.clone(),
@@ -98,7 +97,7 @@ impl Consumers {
             shared: Vec::new(),
         };
         // Wrong settings are found now, not by the first reader.
-        keeper.config.create_native_config().map_err(wrong)?;
+        properties.consumer().create_native_config().map_err(wrong)?;
         thread::Builder::new()
             .name("retell-consumers".to_owned())
             .spawn(move || keeper.run(&inbox))
@@ -145,7 +144,7 @@ impl Place {
     }
 }
 
-impl Asked {
+impl QueryClient {
     pub(super) fn get(&self) -> Arc<BaseConsumer<Context>> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -168,12 +167,10 @@ impl Drop for Place {
 /// The thread's own.
 struct Keeper {
     properties: Properties,
-    /// Of a consumer.
-    config: ClientConfig,
     context: Context,
     topic: String,
     orders: mpsc::Sender<Order>,
-    queries: Asked,
+    queries: QueryClient,
     queries_asked: Arc<AtomicBool>,
     /// By their numbers; a gap is one that was closed.
     shared: Vec<Option<Shared>>,
@@ -245,7 +242,8 @@ impl Keeper {
             let what = format!("partition {partition} has {CONSUMERS_MAX} readers already");
             return Err(LogError::Unavailable(what));
         }
-        let client = client(&self.config, self.context.of("consumer"), Some(at), &self.orders)
+        let config = self.properties.consumer();
+        let client = client(&config, self.context.of("consumer"), Some(at), &self.orders)
             .map_err(|error| self.context.unavailable("reader", &error))?;
         let shared = Some(Shared { client, carries: BTreeMap::new() });
         match gap {

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::contract::{Offset, Partition, Time};
 use crate::ports::LogError;
 
-use super::consumers::Asked;
+use super::consumers::QueryClient;
 use super::context::{ANSWER_TIMEOUT, Context};
 
 /// Questions that may wait for an answer at once; more wait for their turn without a thread.
@@ -27,14 +27,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Asks about one topic.
 #[derive(Clone)]
 pub(super) struct Queries {
-    client: Asked,
+    client: QueryClient,
     context: Context,
     topic: Arc<str>,
     turns: Arc<Semaphore>,
 }
 
 impl Queries {
-    pub(super) fn new(client: Asked, context: Context, topic: &str) -> Self {
+    pub(super) fn new(client: QueryClient, context: Context, topic: &str) -> Self {
         let turns = Arc::new(Semaphore::new(QUERIES_MAX));
         Self { client, context, topic: topic.into(), turns }
     }

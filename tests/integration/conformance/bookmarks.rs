@@ -2,28 +2,17 @@
 
 use std::sync::Arc;
 
+use retell::Partition;
 use retell::adapters::embedded::EmbeddedBookmarks;
 use retell::adapters::kafka::KafkaBookmarks;
 use retell::adapters::memory::MemoryBookmarks;
-use retell::log::{Chain, Checkpoint, LogId, Term};
+use retell::log::Checkpoint;
 use retell::ports::{Bookmarks, LogError};
-use retell::{Offset, Partition, Time};
 
 use crate::support::kafka::{new_log_at, new_topic, shared_brokers};
-use crate::support::log::{P0, P1};
+use crate::support::log::{P0, P1, checkpoint};
 use crate::support::log_config;
 use crate::support::writers::PATIENCE;
-
-pub(crate) fn checkpoint(next: u64) -> Checkpoint {
-    Checkpoint {
-        log: LogId::of_first_claim(b"a claim"),
-        next: Offset(next),
-        term: Term(3),
-        chain: Chain(17),
-        time: Time::from_millis(1_767_225_600_000),
-        commit: None,
-    }
-}
 
 /// Opens the same bookmarks as another process would; `Arc` where they are in this one.
 type Open<'o> = &'o dyn Fn() -> Arc<dyn Bookmarks>;

@@ -1,6 +1,6 @@
 //! The laws of each port, run by every adapter.
 
-pub(crate) mod bookmarks;
+mod bookmarks;
 mod copies;
 mod event_log;
 mod topics;

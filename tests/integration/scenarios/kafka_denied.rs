@@ -10,10 +10,11 @@ use retell::config::{KafkaAddress, LogConfig};
 use retell::ports::{Bookmarks, EventLog, Message, PlainTopic};
 use retell::{Offset, Partition};
 
-use crate::conformance::bookmarks::checkpoint;
 use crate::support::door::Door;
 use crate::support::kafka::{new_log_at, new_topic, shared_brokers};
-use crate::support::log::{P0, append_at_last, append_one, in_time, read_records, record, values};
+use crate::support::log::{
+    P0, append_at_last, append_one, checkpoint, in_time, read_records, record, values,
+};
 use crate::support::log_config;
 
 const PARTITIONS: u32 = 64;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use retell::log::{Chain, Stamp, Term};
+use retell::log::{Chain, Checkpoint, LogId, Stamp, Term};
 use retell::ports::{
     AppendError, Appender, EventLog, LogReader, LogRecord, NewRecord, Report, SendNumber,
 };
-use retell::{Offset, Partition};
+use retell::{Offset, Partition, Time};
 
 /// Far longer than anything takes; whoever waits so long waits in vain.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,6 +19,18 @@ pub(crate) const P1: Partition = Partition(1);
 /// The stamp of a commit.
 pub(crate) const fn commit(chain: u64) -> Stamp {
     Stamp::Commit { term: Term(1), chain: Chain(chain) }
+}
+
+/// A checkpoint of some log before this offset.
+pub(crate) fn checkpoint(next: u64) -> Checkpoint {
+    Checkpoint {
+        log: LogId::of_first_claim(b"a claim"),
+        next: Offset(next),
+        term: Term(3),
+        chain: Chain(17),
+        time: Time::from_millis(1_767_225_600_000),
+        commit: None,
+    }
 }
 
 /// A commit of an aggregate with this value.

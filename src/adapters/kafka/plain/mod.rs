@@ -14,7 +14,7 @@ use crate::contract::{Offset, Partition};
 use crate::log::Partitions;
 use crate::ports::{Intake, LogError, Message, PlainTopic, Received};
 
-use super::consumers::{Asked, Consumers};
+use super::consumers::{Consumers, QueryClient};
 use super::context::Context;
 use super::needs::Role;
 use super::properties::Properties;
@@ -38,7 +38,7 @@ use producer::PlainProducer;
 #[derive(Clone)]
 pub struct KafkaTopics {
     /// Before the consumers, so that no client is dropped where waiting is not allowed.
-    client: Asked,
+    client: QueryClient,
     /// Serves that client.
     _consumers: Arc<Consumers>,
     properties: Properties,
